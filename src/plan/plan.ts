@@ -1,0 +1,49 @@
+/**
+ * The plan: everything that the data plane needs to serve, as plain JSON-serialisable data with nothing left to look
+ * up. Left of it the code knows Istio and no sockets, right of it sockets and no Istio.
+ */
+import type { ClusterPlan } from './cluster.ts'
+import type { CertificatePlan, ListenerPlan } from './listener.ts'
+import type { Origin } from './problem.ts'
+import type { RouteTablePlan } from './route.ts'
+
+export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES'
+
+export interface AccessLogPlan {
+  /** `/dev/stdout`, `/dev/stderr` or a path. */
+  readonly file: string
+  readonly encoding: 'TEXT' | 'JSON'
+  /** MeshConfig `accessLogFormat`: a line for TEXT, a JSON object for JSON; absent: Istio's default. */
+  readonly format?: string
+}
+
+/** Settings that hold for every listener. */
+export interface MeshPlan {
+  readonly accessLog: AccessLogPlan | null
+  readonly pathNormalization: PathNormalization
+  /** `gatewayTopology.numTrustedProxies`. */
+  readonly trustedProxies: number
+  /** Value of the `server` response header; null: the upstream's passes through. */
+  readonly serverHeader: string | null
+  /** False: `x-envoy-upstream-service-time` and other x-envoy headers are not sent. */
+  readonly envoyDebugHeaders: boolean
+  /** True: mirrored requests carry Envoy's `-shadow` suffix in their Host. Istio's default is false. */
+  readonly shadowHostSuffix: boolean
+  /** Accept HTTP/1.0 requests (Istio: `PILOT_HTTP10`); otherwise they are 426. */
+  readonly http10: boolean
+  /** Body bytes kept of a request so that it can be sent again or mirrored; more: no retry, no mirror. */
+  readonly requestBufferBytes: number
+  /**
+   * Security policies that this build cannot enforce. While there is one every request that it could guard, which is
+   * every request of this gateway, is refused with 403: a policy that is not understood is never no policy.
+   */
+  readonly closedBy: readonly Origin[]
+}
+
+export interface Plan {
+  readonly mesh: MeshPlan
+  readonly listeners: Readonly<Record<string, ListenerPlan>>
+  readonly routeTables: Readonly<Record<string, RouteTablePlan>>
+  readonly clusters: Readonly<Record<string, ClusterPlan>>
+  readonly certificates: Readonly<Record<string, CertificatePlan>>
+}
