@@ -1,0 +1,124 @@
+/**
+ * Resources → plan: a pure function, one step after the other. Each step is a file; what it keeps from one compilation
+ * to the next is an optimisation and changes no result.
+ */
+import type { Plan } from '../plan/plan.ts'
+import type { Problem } from '../plan/problem.ts'
+import type { Gateway } from '../resources/gateway.ts'
+import type { Snapshot } from '../resources/snapshot.ts'
+import { analyze } from './analyze/analyze.ts'
+import { ClusterBuilder, type Missing } from './destinations/clusters.ts'
+import { createRuleIndexer } from './destinations/destination-rules.ts'
+import type { CompileContext } from './context.ts'
+import { distinct } from './findings.ts'
+import { compileListeners } from './gateways/listeners.ts'
+import { placeServers, type PlacedServers } from './gateways/ports.ts'
+import { lastOf } from './memo.ts'
+import { compileMesh } from './mesh.ts'
+import { notInEffect } from './not-in-effect.ts'
+import type { CompileOptions } from './options.ts'
+import { RouteTableBuilder } from './route-tables.ts'
+import { compileSecurity } from './security.ts'
+import { createRegistryBuilder } from './services/registry.ts'
+import { type BoundVirtualService, VirtualServiceBinder } from './virtual-services.ts'
+import { createWorkload } from './workload.ts'
+
+export interface Compilation {
+  readonly plan: Plan
+  readonly problems: readonly Problem[]
+}
+
+export interface Compiler {
+  /**
+   * Compiles a snapshot. Parts of the plan in which nothing changed since the last call are the same objects.
+   *
+   * @returns A plan in any case: what cannot be used is left out of it, and is a problem.
+   */
+  compile(snapshot: Snapshot): Compilation
+  /** Findings that change nothing in the plan; slower than {@link compile}, so not for every reload. */
+  analyze(snapshot: Snapshot): readonly Problem[]
+}
+
+/** Compiles once, with nothing kept. */
+export function compile(snapshot: Snapshot, options: CompileOptions): Compilation {
+  return createCompiler(options).compile(snapshot)
+}
+
+export function createCompiler(options: CompileOptions): Compiler {
+  const readGateways = lastOf((gateways: readonly Gateway[]) => {
+    const workload = createWorkload(options, gateways)
+    return { workload, placed: placeServers(gateways, workload) }
+  })
+  const buildListeners = lastOf((placed: PlacedServers, secrets: Snapshot['secrets']) =>
+    compileListeners(placed.ports, secrets, options.gateway.namespace),
+  )
+  const buildRegistry = createRegistryBuilder(options)
+  const readServices = lastOf(
+    (
+      services: Snapshot['services'],
+      endpointSlices: Snapshot['endpointSlices'],
+      serviceEntries: Snapshot['serviceEntries'],
+      workloadEntries: Snapshot['workloadEntries'],
+    ) => buildRegistry({ services, endpointSlices, serviceEntries, workloadEntries }),
+  )
+  const readRules = lastOf(createRuleIndexer(options))
+  const binder = new VirtualServiceBinder()
+  const tables = new RouteTableBuilder()
+  const clusterBuilder = new ClusterBuilder(options)
+
+  const index = (snapshot: Snapshot): CompileContext => {
+    const { workload, placed } = readGateways(snapshot.gateways)
+    const { services, endpointSlices, serviceEntries, workloadEntries } = snapshot
+    const registry = readServices(services, endpointSlices, serviceEntries, workloadEntries)
+    const rules = readRules(snapshot.destinationRules, workload)
+    const { solePorts } = registry
+    const bound = binder.bind(snapshot.virtualServices, { placed, workload, options, solePorts })
+    return { snapshot, options, workload, placed, registry, rules, bound }
+  }
+
+  return {
+    compile(snapshot) {
+      const { workload, placed, registry, rules, bound } = index(snapshot)
+      const { listeners, certificates, problems: listenerProblems } = buildListeners(placed, snapshot.secrets)
+      const routeTables = tables.build(placed.ports, bound)
+      const { clusters, missing, problems: clusterProblems } = clusterBuilder.build(bound, registry, rules)
+      const { closedBy, problems: securityProblems } = compileSecurity(snapshot, workload, options)
+      const mesh = compileMesh(options, closedBy)
+      return {
+        plan: { mesh, listeners, routeTables, clusters, certificates },
+        problems: distinct([
+          ...placed.problems,
+          ...listenerProblems,
+          ...securityProblems,
+          ...routeProblems(bound),
+          ...registry.problems,
+          ...unknownDestinations(bound, missing),
+          ...clusterProblems,
+          ...notInEffect(snapshot, workload, options),
+        ]),
+      }
+    },
+    analyze: (snapshot) => analyze(index(snapshot)),
+  }
+}
+
+function routeProblems(bound: readonly BoundVirtualService[]): Problem[] {
+  const all: Problem[] = []
+  for (const { problems } of bound) for (const problem of problems) all.push(problem)
+  return all
+}
+
+/** Only a warning: the rest of the rule and of its VirtualService works, and this part is answered 503. */
+function unknownDestinations(bound: readonly BoundVirtualService[], missing: ReadonlyMap<string, Missing>): Problem[] {
+  if (missing.size === 0) return []
+  const all: Problem[] = []
+  for (const { references } of bound) {
+    for (const { cluster, origin } of references) {
+      const why = missing.get(cluster)
+      if (why === undefined) continue
+      const message = `${why.message}, so requests to it are answered 503`
+      all.push({ code: why.code, istioCode: 'IST0101', severity: 'warning', origin, message })
+    }
+  }
+  return all
+}

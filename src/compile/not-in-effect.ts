@@ -1,0 +1,32 @@
+/** Kinds of resources that are read and checked, and have no effect in this version. */
+import type { Problem, Severity } from '../plan/problem.ts'
+import type { Snapshot } from '../resources/snapshot.ts'
+import { type Named, problem } from './findings.ts'
+import type { CompileOptions } from './options.ts'
+import type { Workload } from './workload.ts'
+
+export function notInEffect(
+  { telemetries, sidecars, rateLimitPolicies }: Pick<Snapshot, 'telemetries' | 'sidecars' | 'rateLimitPolicies'>,
+  workload: Workload,
+  { mesh }: CompileOptions,
+): Problem[] {
+  const own = telemetries.filter(
+    ({ metadata, spec }) =>
+      [workload.namespace, mesh.rootNamespace].includes(metadata.namespace) &&
+      workload.mayBeSelectedBy(spec.selector?.matchLabels),
+  )
+  return [
+    ...own.map((telemetry) =>
+      ineffective('warning', telemetry, 'the mesh settings decide what is logged and measured'),
+    ),
+    ...sidecars.map((sidecar) => ineffective('info', sidecar, 'a gateway sees every exported service')),
+    ...rateLimitPolicies.map((policy) => ineffective('error', policy, 'no request is limited by it')),
+  ]
+}
+
+function ineffective(severity: Severity, resource: Named, consequence: string): Problem {
+  return problem(severity, resource, '', {
+    code: 'resource/not-in-effect',
+    message: `${resource.kind} is not in effect in this version: ${consequence}`,
+  })
+}

@@ -1,0 +1,83 @@
+/**
+ * What the compiler must know beside the resources: who this gateway is, and the mesh settings that shape a plan.
+ * Field names are MeshConfig's and ProxyConfig's where Istio has one; times are milliseconds.
+ *
+ * Source: api: mesh/v1alpha1/config.proto and proxy.proto; istio: pkg/config/mesh/mesh.go for the defaults.
+ */
+import type { HTTPRetry } from '../resources/virtual-service.ts'
+
+export interface GatewayIdentity {
+  /** Namespace of the gateway workload: where credentials, policies and `exportTo` are looked at from. */
+  readonly namespace: string
+  /** The workload's labels for selectors. Null: not known, and every Gateway is served whatever its selector. */
+  readonly labels: Readonly<Record<string, string>> | null
+  /** Suffix of Kubernetes service names, `cluster.local` unless the cluster was set up differently. */
+  readonly clusterDomain: string
+}
+
+export interface MeshOptions {
+  readonly rootNamespace: string
+  readonly trustDomain: string
+  readonly defaultServiceExportTo: readonly string[]
+  readonly defaultVirtualServiceExportTo: readonly string[]
+  readonly defaultDestinationRuleExportTo: readonly string[]
+  /** Takes the place of Istio's built-in two retries where a rule has no `retries`; null: the built-in ones. */
+  readonly defaultHttpRetryPolicy: HTTPRetry | null
+  readonly h2UpgradePolicy: 'DO_NOT_UPGRADE' | 'UPGRADE'
+  readonly enableAutoMtls: boolean
+  readonly connectTimeoutMs: number
+  /** Pooled HTTP connections without a request, where no DestinationRule says otherwise; 0: kept for ever. */
+  readonly httpIdleTimeoutMs: number
+  readonly pathNormalization: 'DEFAULT' | 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES'
+  /** Empty: no access log. */
+  readonly accessLogFile: string
+  readonly accessLogEncoding: 'TEXT' | 'JSON'
+  /** Empty: Istio's default format. */
+  readonly accessLogFormat: string
+  /** `gatewayTopology.numTrustedProxies`. */
+  readonly numTrustedProxies: number
+  readonly proxyHeaders: {
+    /** An empty value is Istio's `istio-envoy`; disabled lets the upstream's header pass. */
+    readonly server: { readonly disabled: boolean; readonly value: string }
+    readonly envoyDebugHeaders: { readonly disabled: boolean }
+  }
+  /** The opposite of `DISABLE_SHADOW_HOST_SUFFIX`. */
+  readonly shadowHostSuffix: boolean
+  /** `PILOT_HTTP10`. */
+  readonly http10: boolean
+  /** Bytes of a request's body that are kept for retries and mirrors (Envoy's listener buffer limit). */
+  readonly requestBufferBytes: number
+}
+
+export interface CompileOptions {
+  readonly gateway: GatewayIdentity
+  readonly mesh: MeshOptions
+}
+
+/** Istio's defaults, for a gateway in `istio-system` whose labels are not known. */
+export function defaultCompileOptions(): CompileOptions {
+  return {
+    gateway: { namespace: 'istio-system', labels: null, clusterDomain: 'cluster.local' },
+    mesh: {
+      rootNamespace: 'istio-system',
+      trustDomain: 'cluster.local',
+      defaultServiceExportTo: ['*'],
+      defaultVirtualServiceExportTo: ['*'],
+      defaultDestinationRuleExportTo: ['*'],
+      defaultHttpRetryPolicy: null,
+      h2UpgradePolicy: 'DO_NOT_UPGRADE',
+      enableAutoMtls: true,
+      connectTimeoutMs: 10_000,
+      httpIdleTimeoutMs: 3_600_000,
+      pathNormalization: 'DEFAULT',
+      accessLogFile: '',
+      accessLogEncoding: 'TEXT',
+      accessLogFormat: '',
+      numTrustedProxies: 0,
+      proxyHeaders: { server: { disabled: false, value: '' }, envoyDebugHeaders: { disabled: false } },
+      shadowHostSuffix: false,
+      http10: false,
+      requestBufferBytes: 1_048_576,
+    },
+  }
+}

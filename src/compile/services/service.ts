@@ -1,0 +1,54 @@
+/** A service as clusters are made of it, whichever kind of resource describes it. */
+import type { Origin } from '../../plan/problem.ts'
+
+export interface ServicePort {
+  readonly number: number
+  readonly name: string
+  /** HTTP/2 from the first byte: the port's protocol is http2, grpc or grpc-web. */
+  readonly http2: boolean
+}
+
+export interface ServiceEndpoint {
+  /** IP address, `unix://` and a path, or a name where the service resolves by DNS. */
+  readonly address: string
+  readonly port: number
+  readonly weight: number
+  readonly locality?: string
+  readonly labels: Readonly<Record<string, string>>
+}
+
+export type Resolution = 'static' | 'dns' | 'dns-round-robin' | 'none'
+
+export interface MeshService {
+  /** Lower case; a wildcard is possible for ServiceEntries. */
+  readonly host: string
+  readonly name: string
+  readonly namespace: string
+  /** Outside the mesh: no automatic mTLS. */
+  readonly external: boolean
+  readonly resolution: Resolution
+  /** The resource that describes it; the first of several. */
+  readonly origin: Origin
+  readonly ports: readonly ServicePort[]
+  /** By port number. */
+  readonly endpoints: ReadonlyMap<number, readonly ServiceEndpoint[]>
+}
+
+/** Label that sidecar injection puts on workloads that take Istio's mTLS. */
+export const TLS_MODE_LABEL = 'security.istio.io/tlsMode'
+
+/**
+ * Joins the descriptions of one host in one namespace: the first one's identity, all ports (the first of a number
+ * wins) and all endpoints.
+ */
+export function joinServices(parts: readonly MeshService[]): MeshService | undefined {
+  const [first, ...others] = parts
+  if (first === undefined || others.length === 0) return first
+  const ports = new Map<number, ServicePort>()
+  const endpoints = new Map<number, readonly ServiceEndpoint[]>()
+  for (const part of parts) {
+    for (const port of part.ports) if (!ports.has(port.number)) ports.set(port.number, port)
+    for (const [number, found] of part.endpoints) endpoints.set(number, [...(endpoints.get(number) ?? []), ...found])
+  }
+  return { ...first, ports: [...ports.values()], endpoints }
+}

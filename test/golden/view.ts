@@ -1,0 +1,85 @@
+/**
+ * How plans and problems are written in golden files: as they are, but without what is the same nearly everywhere, so
+ * that a reader sees what the case is about. `test/golden/README.md` says what is left out.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { compile } from '../../src/compile/compile.ts'
+import { defaultCompileOptions } from '../../src/compile/options.ts'
+import type { ClusterPlan } from '../../src/plan/cluster.ts'
+import type { Plan } from '../../src/plan/plan.ts'
+import type { Origin, Problem } from '../../src/plan/problem.ts'
+import type { RoutePlan, VirtualHostPlan } from '../../src/plan/route.ts'
+import { compileRetries } from '../../src/compile/routes/retries.ts'
+import { EMPTY_SNAPSHOT } from '../../src/resources/snapshot.ts'
+
+const CLUSTER_DEFAULTS: Partial<ClusterPlan> = {
+  loadBalancer: 'least-request',
+  protocol: 'http1',
+  transport: { kind: 'plaintext' },
+  connectTimeoutMs: 10_000,
+  idleTimeoutMs: 3_600_000,
+  maxRequestsPerConnection: 0,
+}
+
+export function viewPlan({ mesh, listeners, routeTables, clusters, certificates }: Plan): unknown {
+  const { mesh: defaults } = compile(EMPTY_SNAPSHOT, defaultCompileOptions()).plan
+  const changed = without(mesh, defaults)
+  return plain({
+    ...(Object.keys(changed).length === 0 ? {} : { mesh: changed }),
+    listeners,
+    routeTables: mapValues(routeTables, ({ port, virtualHosts }) => ({
+      port,
+      virtualHosts: mapValues(virtualHosts, viewHost),
+    })),
+    clusters: mapValues(clusters, viewCluster),
+    ...(Object.keys(certificates).length === 0 ? {} : { certificates: mapValues(certificates, hidePrivateKey) }),
+  })
+}
+
+function viewHost({ requireTls, routes }: VirtualHostPlan): unknown {
+  return { ...(requireTls ? { requireTls } : {}), routes: routes.map(viewRoute) }
+}
+
+function viewRoute({ name, origin, action, ...rest }: RoutePlan): unknown {
+  return { ...(name === '' ? {} : { name }), origin: viewOrigin(origin), ...rest, action: viewAction(action) }
+}
+
+function viewAction(action: RoutePlan['action']): unknown {
+  if (action.kind !== 'forward') return action
+  const { timeoutMs, retry, ...rest } = action
+  const isDefault = isDeepStrictEqual(retry, compileRetries(undefined))
+  return { ...rest, ...(timeoutMs === null ? {} : { timeoutMs }), ...(isDefault ? {} : { retry }) }
+}
+
+function viewCluster(cluster: ClusterPlan): unknown {
+  const { name: _name, host: _host, port: _port, subset: _subset, ...rest } = cluster
+  return without(rest, CLUSTER_DEFAULTS)
+}
+
+function hidePrivateKey(certificate: object): unknown {
+  return 'privateKey' in certificate ? { ...certificate, privateKey: '[redacted]' } : certificate
+}
+
+export function viewProblems(problems: readonly Problem[]): unknown {
+  return plain(problems.map(({ origin, ...rest }) => ({ origin: viewOrigin(origin), ...rest })))
+}
+
+/** `Kind namespace/name /pointer` */
+function viewOrigin({ kind, namespace, name, pointer }: Origin): string {
+  return `${kind} ${namespace}/${name}${pointer === undefined ? '' : ` ${pointer}`}`
+}
+
+function without(value: object, defaults: object): object {
+  const known = new Map(Object.entries(defaults))
+  return Object.fromEntries(
+    Object.entries(value).filter(([key, own]) => !known.has(key) || !isDeepStrictEqual(own, known.get(key))),
+  )
+}
+
+function mapValues<V>(record: Readonly<Record<string, V>>, view: (value: V) => unknown): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, view(value)]))
+}
+
+function plain(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value))
+}
