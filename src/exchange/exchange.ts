@@ -1,0 +1,162 @@
+/**
+ * One request and its answer while they pass through the gateway: the only state that listeners, routing, filters,
+ * forwarding, the access log and metrics share. Every field is there from the beginning, so that the engine sees one
+ * shape; what is not known yet is null, zero or empty.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { MeshPlan } from '../plan/plan.ts'
+import type { RoutePlan } from '../plan/route.ts'
+import { headerValue, type HeaderList } from './headers.ts'
+
+/** Changes a list of headers in place. */
+export type HeaderEdit = (headers: HeaderList, exchange: Exchange) => void
+
+/** What every request of one listener has in common. */
+export interface ListenerFacts {
+  /** The Gateway server's port. */
+  readonly port: number
+  readonly tls: boolean
+  /** Name of the route table that is asked. */
+  readonly routeTable: string
+  /** The gateway is ending: every answer asks its client to connect elsewhere. */
+  readonly draining: boolean
+}
+
+/** What the data plane was told last, as far as one request needs it. */
+export interface Epoch {
+  readonly mesh: MeshPlan
+  /** Number and content hash of the plan that the request began with, for example `12-9f86d081`. */
+  readonly generation: string
+  /** Name of the response header that carries the generation (lower case), or null. */
+  readonly generationHeader: string | null
+}
+
+/** Where the answer came from; filled in by the forwarder at each try. */
+export interface UpstreamFacts {
+  /** Cluster name, or empty before one was chosen. */
+  cluster: string
+  serviceHost: string
+  serviceName: string
+  serviceNamespace: string
+  /** `ADDRESS:PORT` of the endpoint of the last try, or empty. */
+  endpoint: string
+  endpointLabels: Readonly<Record<string, string>> | null
+  localAddress: string
+  /** Tries so far. */
+  attempts: number
+  /** From the end of the request to the start of the answer, in ms; -1: no answer came. */
+  serviceTimeMs: number
+  /** Why the connection to the endpoint failed, in Envoy's words; or empty. */
+  failureReason: string
+}
+
+export class Exchange {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly listener: ListenerFacts
+  readonly epoch: Epoch
+  /** Milliseconds since 1970, and on the monotonic clock. */
+  readonly startedAt: number
+  readonly startedMono: number
+
+  method = ''
+  /** Normalised path with query: what routing saw. Later the path that goes upstream (rewritten). */
+  path = ''
+  /** The same without its query. */
+  pathname = ''
+  /** From `?` on, or empty. */
+  query = ''
+  /** `:authority` as received, port included; later what goes upstream as Host. */
+  authority = ''
+  /** The authority in lower case, without its port. */
+  host = ''
+  scheme: 'http' | 'https' = 'http'
+  /** Headers that go upstream: hop-by-hop and forgeable ones are gone, the edge's own are in. Without Host. */
+  headers: HeaderList = []
+  /** TCP peer `ADDRESS:PORT`, and the client that it is trusted to speak for (the same without trusted proxies). */
+  peerAddress = ''
+  clientAddress = ''
+  /** `ADDRESS:PORT` that the client connected to. */
+  localAddress = ''
+  requestId = ''
+  /** The request's content-type is gRPC: local replies are then trailers-only gRPC answers. */
+  grpc = false
+  /** How the request's body is framed; its bytes are still in `req`. */
+  body: 'none' | 'length' | 'chunked' = 'none'
+
+  route: RoutePlan | null = null
+  /** The route's response header operations, compiled; local replies of the route get them too. Null: none. */
+  responseOperations: HeaderEdit | null = null
+  /** What filters want done to the response's headers (CORS), after the route's operations. Null: nothing. */
+  responseEdits: HeaderEdit[] | null = null
+  readonly upstream: UpstreamFacts = {
+    cluster: '',
+    serviceHost: '',
+    serviceName: '',
+    serviceNamespace: '',
+    endpoint: '',
+    endpointLabels: null,
+    localAddress: '',
+    attempts: 0,
+    serviceTimeMs: -1,
+    failureReason: '',
+  }
+
+  /** Status sent to the client; 0 until then. */
+  status = 0
+  /** Response flags joined by `,`; empty: none. */
+  flags = ''
+  details = ''
+  terminationDetails = ''
+  /** Body bytes from and to the client. */
+  bytesReceived = 0
+  bytesSent = 0
+  /** Bytes of the heads, for Istio's size histograms. */
+  requestHeadBytes = 0
+  responseHeadBytes = 0
+  /** Headers that went to the client; null before. */
+  responseHeaders: HeaderList | null = null
+  /** gRPC status of the answer, or empty. */
+  grpcStatus = ''
+  /** The client left before the answer was complete; set by whoever has something to give up then. */
+  onClientGone: (() => void) | null = null
+  /** Set once the exchange was logged and counted. */
+  finished = false
+
+  constructor(
+    req: IncomingMessage,
+    res: ServerResponse,
+    listener: ListenerFacts,
+    epoch: Epoch,
+    startedAt: number,
+    startedMono: number,
+  ) {
+    this.req = req
+    this.res = res
+    this.listener = listener
+    this.epoch = epoch
+    this.startedAt = startedAt
+    this.startedMono = startedMono
+  }
+
+  /** A request header as matching sees it, pseudo-headers included. `name` in lower case. */
+  header(name: string): string | undefined {
+    switch (name) {
+      case ':path':
+        return this.path
+      case ':method':
+        return this.method
+      case ':authority':
+      case 'host':
+        return this.authority
+      case ':scheme':
+        return this.scheme
+      default:
+        return headerValue(this.headers, name)
+    }
+  }
+
+  addFlag(flag: string): void {
+    this.flags = this.flags === '' ? flag : `${this.flags},${flag}`
+  }
+}

@@ -1,0 +1,30 @@
+/** What is known of a client's connection, worked out once when it opens. */
+import type { Socket } from 'node:net'
+
+export interface ConnectionFacts {
+  /** `ADDRESS:PORT` of the client. */
+  readonly peer: string
+  readonly peerIp: string
+  readonly loopback: boolean
+  /** `ADDRESS:PORT` that the client connected to. */
+  readonly local: string
+}
+
+export function connectionFacts(socket: Socket): ConnectionFacts {
+  const peerIp = plainAddress(socket.remoteAddress ?? '')
+  return {
+    peer: joinAddress(peerIp, socket.remotePort ?? 0),
+    peerIp,
+    loopback: peerIp === '::1' || peerIp.startsWith('127.'),
+    local: joinAddress(plainAddress(socket.localAddress ?? ''), socket.localPort ?? 0),
+  }
+}
+
+/** An IPv4 client of an IPv6 socket is an IPv4 client. */
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice('::ffff:'.length) : address
+}
+
+function joinAddress(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}

@@ -1,0 +1,58 @@
+/** A route made ready to serve: what the plan says of it, as functions. */
+import type { Exchange, HeaderEdit } from '../exchange/exchange.ts'
+import { compileHeaderOperations } from '../exchange/header-operations.ts'
+import type { LocalReply } from '../exchange/local-reply.ts'
+import type { Filter } from '../filters/filter.ts'
+import { compileFilters, type FilterDeps } from '../filters/order.ts'
+import type { ForwardAction, RoutePlan } from '../plan/route.ts'
+import { compileDirectResponse } from './actions/direct-response.ts'
+import { compileRedirect } from './actions/redirect.ts'
+
+export type ForwardRoute = RoutePlan & { readonly action: ForwardAction }
+
+export interface RoutingDeps extends FilterDeps {
+  /** The proxy path of a route: from here on the exchange is the forwarder's. */
+  compileForward(route: ForwardRoute): (exchange: Exchange) => void
+  /** Answers without an upstream. */
+  reply(exchange: Exchange, reply: LocalReply): void
+  /** Something failed that never should; the client was, or is being, answered 500. */
+  onError(error: unknown, exchange: Exchange): void
+}
+
+export interface CompiledRoute {
+  readonly plan: RoutePlan
+  /** Null: none. */
+  readonly responseOperations: HeaderEdit | null
+  /** Null: none. */
+  readonly filters: readonly Filter[] | null
+  /** What the rule is for; it answers, or sees to it that the request is answered. */
+  readonly act: (exchange: Exchange) => void
+}
+
+export function compileRoute(plan: RoutePlan, deps: RoutingDeps): CompiledRoute {
+  return {
+    plan,
+    responseOperations: compileHeaderOperations(plan.responseHeaders),
+    filters: compileFilters(plan, deps),
+    act: compileAction(plan, deps),
+  }
+}
+
+function compileAction(plan: RoutePlan, deps: RoutingDeps): (exchange: Exchange) => void {
+  const { action } = plan
+  switch (action.kind) {
+    case 'forward':
+      // The plan itself and no copy: what the exchange's route is compared with stays the same object.
+      return deps.compileForward(plan as ForwardRoute)
+    case 'redirect': {
+      const redirect = compileRedirect(action)
+      return (exchange) => deps.reply(exchange, redirect(exchange))
+    }
+    case 'direct-response': {
+      const reply = compileDirectResponse(action)
+      return (exchange) => deps.reply(exchange, reply)
+    }
+    default:
+      return action satisfies never
+  }
+}

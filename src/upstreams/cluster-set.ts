@@ -1,0 +1,70 @@
+/** All clusters of a worker, by name. */
+import type { ClusterPlan } from '../plan/cluster.ts'
+import { Cluster, type ClusterDeps } from './cluster.ts'
+
+/** How often idle connections are looked at. */
+const SWEEP_MS = 1000
+
+export interface EndpointStats {
+  readonly address: string
+  readonly weight: number
+  readonly connections: number
+  readonly active: number
+  readonly requests: number
+  readonly connectFailures: number
+}
+
+export interface ClusterStats {
+  readonly name: string
+  readonly endpoints: readonly EndpointStats[]
+}
+
+export class ClusterSet {
+  readonly #clusters = new Map<string, Cluster>()
+  readonly #deps: ClusterDeps
+  readonly #sweeper: NodeJS.Timeout
+
+  constructor(deps: ClusterDeps) {
+    this.#deps = deps
+    this.#sweeper = setInterval(() => {
+      const now = performance.now()
+      for (const cluster of this.#clusters.values()) cluster.sweep(now)
+    }, SWEEP_MS)
+    this.#sweeper.unref()
+  }
+
+  get(name: string): Cluster | undefined {
+    return this.#clusters.get(name)
+  }
+
+  set(plan: ClusterPlan): void {
+    const known = this.#clusters.get(plan.name)
+    if (known === undefined) this.#clusters.set(plan.name, new Cluster(plan, this.#deps))
+    else known.update(plan)
+  }
+
+  delete(name: string): void {
+    this.#clusters.get(name)?.close()
+    this.#clusters.delete(name)
+  }
+
+  stats(): ClusterStats[] {
+    return [...this.#clusters.values()].map(({ plan, endpoints }) => ({
+      name: plan.name,
+      endpoints: [...endpoints].map((endpoint) => ({
+        address: endpoint.key,
+        weight: endpoint.plan.weight,
+        connections: endpoint.connections,
+        active: endpoint.active,
+        requests: endpoint.total,
+        connectFailures: endpoint.connectFailures,
+      })),
+    }))
+  }
+
+  close(): void {
+    clearInterval(this.#sweeper)
+    for (const cluster of this.#clusters.values()) cluster.close()
+    this.#clusters.clear()
+  }
+}
