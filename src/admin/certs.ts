@@ -1,0 +1,86 @@
+/** `/certs`: the certificates that listeners present. Never a key. */
+import { X509Certificate } from 'node:crypto'
+import type { CertificatePlan } from '../plan/listener.ts'
+import type { Plan } from '../plan/plan.ts'
+import type { AdminModel } from './model.ts'
+
+export interface CertificateView {
+  /** Of the Secret or the file. */
+  readonly name: string
+  /** TLS servers that present it. */
+  readonly usedBy: readonly string[]
+  readonly subject?: string
+  readonly issuer?: string
+  readonly subjectAltNames?: readonly string[]
+  readonly serialNumber?: string
+  /** ISO 8601. */
+  readonly notBefore?: string
+  readonly notAfter?: string
+  /** Whole days until `notAfter`; below 0: it has expired. */
+  readonly daysLeft?: number
+  readonly fingerprint256?: string
+  /** Certificates of the chain, this one included. */
+  readonly chainLength?: number
+  /** Why there is nothing to show. */
+  readonly error?: string
+}
+
+export interface CertificateDependencies {
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  /** Reads a certificate's file, for certificates that are paths in the plan. */
+  readonly readFile: (path: string) => Promise<string>
+}
+
+const DAY_MS = 86_400_000
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
+
+export async function certificateViews(model: AdminModel, deps: CertificateDependencies): Promise<CertificateView[]> {
+  const plan = model.plan()
+  if (plan === null) return []
+  return Promise.all(
+    Object.values(plan.certificates).map(async (certificate) => {
+      const usedBy = usersOf(plan, certificate.name)
+      try {
+        return { name: certificate.name, usedBy, ...describe(await chainOf(certificate, deps), deps.now()) }
+      } catch (error) {
+        return { name: certificate.name, usedBy, error: (error as Error).message }
+      }
+    }),
+  )
+}
+
+function usersOf(plan: Plan, certificate: string): string[] {
+  return Object.values(plan.listeners)
+    .flatMap((listener) => (listener.kind === 'tls' ? listener.servers : []))
+    .filter(({ certificates }) => certificates.includes(certificate))
+    .map(({ name }) => name)
+}
+
+async function chainOf(certificate: CertificatePlan, deps: CertificateDependencies): Promise<string> {
+  return 'certificateFile' in certificate ? deps.readFile(certificate.certificateFile) : certificate.certificateChain
+}
+
+function describe(chain: string, now: number): Omit<CertificateView, 'name' | 'usedBy'> {
+  // Only what is marked as a certificate is looked at: a file may hold the key too.
+  const all = chain.match(PEM_CERTIFICATE) ?? []
+  if (all[0] === undefined) return { error: 'there is no PEM certificate in it' }
+  const leaf = new X509Certificate(all[0])
+  const notAfter = new Date(leaf.validTo)
+  return {
+    subject: oneLine(leaf.subject),
+    issuer: oneLine(leaf.issuer),
+    subjectAltNames: leaf.subjectAltName?.split(', ') ?? [],
+    serialNumber: leaf.serialNumber,
+    notBefore: new Date(leaf.validFrom).toISOString(),
+    notAfter: notAfter.toISOString(),
+    daysLeft: Math.floor((notAfter.getTime() - now) / DAY_MS),
+    fingerprint256: leaf.fingerprint256,
+    chainLength: all.length,
+  }
+}
+
+/** node:crypto gives a name with one part a line; undefined where it is empty. */
+function oneLine(name: string | undefined): string {
+  return (name ?? '').split('\n').join(', ')
+}

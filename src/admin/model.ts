@@ -1,0 +1,86 @@
+/** What the admin API needs to know of the gateway: plain functions that give plain data. */
+import type { Plan } from '../plan/plan.ts'
+import type { Problem } from '../plan/problem.ts'
+
+/** A source of resources: a folder, a file, the Kubernetes API. */
+export interface SourceState {
+  readonly name: string
+  /** Objects that were read from it. */
+  readonly objects: number
+  /** Milliseconds since 1970 of the last complete reading; null: none yet. */
+  readonly readAt: number | null
+  /** Why the newest reading failed; null: it did not. What it held before stays in force. */
+  readonly error: string | null
+}
+
+export interface WorkerState {
+  readonly id: number
+  readonly pid: number | null
+  /** Generation that the worker serves; 0: none yet. */
+  readonly generation: number
+  readonly restarts: number
+}
+
+/** One listener as a worker has it. */
+export interface ListenerState {
+  readonly name: string
+  /** The Gateway server's port. */
+  readonly port: number
+  /** Where it is bound, `ADDRESS:PORT`. */
+  readonly address: string
+  /** Null: it listens. */
+  readonly error: string | null
+}
+
+export interface EndpointStats {
+  /** `ADDRESS:PORT` */
+  readonly address: string
+  readonly weight: number
+  readonly connections: number
+  /** Requests in flight, and since the endpoint exists. */
+  readonly active: number
+  readonly requests: number
+  readonly connectFailures: number
+  /** Absent: nothing judges its health. */
+  readonly healthy?: boolean
+}
+
+/** One cluster as one worker has it. */
+export interface ClusterStats {
+  readonly name: string
+  readonly endpoints: readonly EndpointStats[]
+}
+
+/** A request to be explained, as `sluice explain` sends it. */
+export interface ExplainRequest {
+  readonly method: string
+  /** With its host. */
+  readonly url: string
+  readonly headers: readonly (readonly [name: string, value: string])[]
+}
+
+export interface AdminModel {
+  readonly version: string
+  /** The plan in force; null: none yet. */
+  plan(): Plan | null
+  /** Its number, and `NUMBER-HASH`. */
+  generation(): { readonly number: number; readonly text: string }
+  /** Findings about the newest configuration. Objects with an `error` among them are rejected, or left out in part. */
+  problems(): readonly Problem[]
+  sources(): readonly SourceState[]
+  workers(): readonly WorkerState[]
+  /** Of all workers; the same listener may be there once a worker. */
+  listenerStates(): readonly ListenerState[]
+  /** Of all workers; they are added up here. A worker that does not answer is left out. */
+  clusterStats(): Promise<readonly ClusterStats[]>
+  isReady(): boolean
+  metricsText(): Promise<string>
+  readonly metricsContentType: string
+  logLevel(): string
+  /** In every process. */
+  setLogLevel(level: string): void
+  /** Begins to drain, as SIGTERM does; returns at once. */
+  drain(): void
+  /** What would serve a request, and why; absent: this gateway cannot tell. */
+  explain?(request: ExplainRequest): unknown
+}

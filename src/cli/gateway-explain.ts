@@ -1,0 +1,171 @@
+/**
+ * What would serve a request, and why: the plan walked through by the definition of routing (linear, one rule after
+ * the other), with what each rule before the one that matches asked for in vain.
+ */
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
+import type { ExplainRequest } from '../admin/model.ts'
+import { Exchange } from '../exchange/exchange.ts'
+import { hostWithoutPort } from '../listeners/admission.ts'
+import { normalizePath } from '../listeners/path-normalization.ts'
+import type { ListenerPlan, TlsServerPlan } from '../plan/listener.ts'
+import type { Plan } from '../plan/plan.ts'
+import type { Origin } from '../plan/problem.ts'
+import type { RouteMatch, RoutePlan, VirtualHostPlan } from '../plan/route.ts'
+import { compileMatch } from '../routing/match.ts'
+
+export interface Explanation {
+  /** One sentence: what happens to the request. */
+  readonly outcome: string
+  readonly listener?: string
+  readonly routeTable?: string
+  readonly virtualHost?: string
+  readonly path?: string
+  /** Rules in order, up to the one that takes the request. */
+  readonly rules?: readonly ExplainedRule[]
+  readonly route?: { readonly name: string; readonly from: string; readonly action: unknown }
+  readonly clusters?: readonly unknown[]
+}
+
+export interface ExplainedRule {
+  /** Resource and JSON pointer. */
+  readonly rule: string
+  readonly matches: boolean
+  /** Conditions that do not hold; empty where the rule matches. */
+  readonly because: readonly string[]
+}
+
+/** @param endpointsOf What is known of a cluster's endpoints at present. */
+export function explain(plan: Plan, request: ExplainRequest): Explanation {
+  const url = new URL(request.url)
+  const tls = url.protocol === 'https:'
+  const port = url.port === '' ? (tls ? 443 : 80) : Number(url.port)
+  const hostHeader = request.headers.find(([name]) => name.toLowerCase() === 'host')?.[1] ?? url.host
+  const host = hostWithoutPort(hostHeader)
+
+  const listener = Object.values(plan.listeners).find((entry) => entry.port === port)
+  if (listener === undefined) {
+    const ports = Object.values(plan.listeners).map((entry) => entry.port)
+    return { outcome: `refused: no Gateway server has port ${port} (there are ${ports.join(', ') || 'none'})` }
+  }
+  const table = routeTableOf(listener, url.hostname.toLowerCase())
+  if (table === null)
+    return { outcome: 'refused in the TLS handshake: no server takes this name', listener: listener.name }
+  const found = { listener: listener.name, routeTable: table }
+  if (plan.mesh.closedBy.length > 0) {
+    return {
+      ...found,
+      outcome: `403: ${describe(plan.mesh.closedBy[0]!)} is not enforced by this version, so all is refused`,
+    }
+  }
+  const virtualHost = mostSpecific(plan.routeTables[table]?.virtualHosts ?? {}, host)
+  if (virtualHost === null) return { ...found, outcome: `404: no VirtualService on this listener has the host ${host}` }
+  const path = normalizePath(url.pathname, plan.mesh.pathNormalization)
+  if (path === null) return { ...found, virtualHost: virtualHost.host, outcome: '400: the path has no normal form' }
+  if (virtualHost.requireTls && !tls) {
+    return { ...found, virtualHost: virtualHost.host, path, outcome: '301: httpsRedirect sends every request to https' }
+  }
+  const exchange = exchangeOf(plan, request, { host, authority: hostHeader, path, query: url.search, tls })
+  const { rules, taken } = walk(virtualHost, exchange)
+  const located = { ...found, virtualHost: virtualHost.host, path: path + url.search, rules }
+  if (taken === null) return { ...located, outcome: '404: no rule matches' }
+  return {
+    ...located,
+    ...actionOf(plan, taken),
+    route: { name: taken.name, from: describe(taken.origin), action: taken.action },
+  }
+}
+
+function actionOf(plan: Plan, { action, fault }: RoutePlan): { outcome: string; clusters?: readonly unknown[] } {
+  const faulty = fault === undefined ? '' : ' (unless its fault injection delays or aborts the request)'
+  switch (action.kind) {
+    case 'redirect':
+      return { outcome: `${action.status}: a redirect` }
+    case 'direct-response':
+      return { outcome: `${action.status}: a direct response` }
+    case 'forward': {
+      const total = action.destinations.reduce((sum, { weight }) => sum + weight, 0)
+      const clusters = action.destinations.map(({ cluster, weight }) => ({
+        cluster,
+        share: action.destinations.length === 1 ? 1 : weight / total,
+        discovery: plan.clusters[cluster]?.discovery ?? 'unknown: requests are answered 503 (NC)',
+      }))
+      return {
+        outcome: `forwarded to ${action.destinations.map(({ cluster }) => cluster).join(' or ')}${faulty}`,
+        clusters,
+      }
+    }
+    default:
+      return action satisfies never
+  }
+}
+
+function walk(virtualHost: VirtualHostPlan, exchange: Exchange): { rules: ExplainedRule[]; taken: RoutePlan | null } {
+  const rules: ExplainedRule[] = []
+  for (const route of virtualHost.routes) {
+    const matches = compileMatch(route.match)(exchange)
+    rules.push({ rule: describe(route.origin), matches, because: matches ? [] : unmet(route.match, exchange) })
+    if (matches) return { rules, taken: route }
+  }
+  return { rules, taken: null }
+}
+
+/** Asks for each condition by itself. */
+function unmet(match: RouteMatch, exchange: Exchange): string[] {
+  const any = { kind: 'any' } as const
+  const single: readonly (readonly [string, RouteMatch])[] = [
+    [`path ${JSON.stringify(match.path)}`, { path: match.path }],
+    ...(['method', 'scheme', 'authority'] as const).flatMap((key) =>
+      match[key] === undefined
+        ? []
+        : [[`${key} ${JSON.stringify(match[key])}`, { path: any, [key]: match[key] }] as const],
+    ),
+    ...(['headers', 'queryParams'] as const).flatMap((key) =>
+      (match[key] ?? []).map((entry) => [`${key} ${JSON.stringify(entry)}`, { path: any, [key]: [entry] }] as const),
+    ),
+  ]
+  return single.filter(([, condition]) => !compileMatch(condition)(exchange)).map(([text]) => text)
+}
+
+function exchangeOf(
+  plan: Plan,
+  request: ExplainRequest,
+  facts: { host: string; authority: string; path: string; query: string; tls: boolean },
+): Exchange {
+  const req = new IncomingMessage(new Socket())
+  const listener = { port: 0, tls: facts.tls, routeTable: '', draining: false }
+  const epoch = { mesh: plan.mesh, generation: '', generationHeader: null }
+  const exchange = new Exchange(req, new ServerResponse(req), listener, epoch, 0, 0)
+  exchange.method = request.method
+  exchange.authority = facts.authority
+  exchange.host = facts.host
+  exchange.pathname = facts.path
+  exchange.query = facts.query
+  exchange.path = facts.path + facts.query
+  exchange.scheme = facts.tls ? 'https' : 'http'
+  exchange.headers = request.headers.flatMap(([name, value]) =>
+    name.toLowerCase() === 'host' ? [] : [name.toLowerCase(), value],
+  )
+  return exchange
+}
+
+function routeTableOf(listener: ListenerPlan, serverName: string): string | null {
+  if (listener.kind === 'http') return listener.routeTable
+  const byName: Record<string, TlsServerPlan> = {}
+  for (const server of listener.servers) for (const name of server.serverNames) byName[name] ??= server
+  return mostSpecific(byName, serverName)?.routeTable ?? null
+}
+
+/** Exact name, else the longest `*.suffix`, else `*`. */
+function mostSpecific<T>(byHost: Readonly<Record<string, T>>, host: string): T | null {
+  if (Object.hasOwn(byHost, host)) return byHost[host]!
+  for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) {
+    const wildcard = `*${host.slice(dot)}`
+    if (dot > 0 && Object.hasOwn(byHost, wildcard)) return byHost[wildcard]!
+  }
+  return byHost['*'] ?? null
+}
+
+function describe({ kind, namespace, name, pointer }: Origin): string {
+  return `${kind} ${namespace}/${name}${pointer === undefined ? '' : ` ${pointer}`}`
+}

@@ -1,0 +1,223 @@
+/** The composition root of a serving gateway: sources → store → compiler → workers, and what watches over them. */
+import { join } from 'node:path'
+import { createCompiler } from '../compile/compile.ts'
+import { systemTimers } from '../lib/timers.ts'
+import { createHealth } from '../observability/health.ts'
+import { createLogger, type Logger } from '../observability/logger.ts'
+import { createMetricsAggregator } from '../observability/metrics-aggregator.ts'
+import { createMetricsPage } from '../observability/metrics.ts'
+import { createProcessProbe } from '../observability/process-probe.ts'
+import { createStatusServer } from '../observability/status-server.ts'
+import { createResourceStore } from '../resources/store.ts'
+import { compileOptions } from '../settings/compile-options.ts'
+import type { Settings } from '../settings/load.ts'
+import { type HostPort, parseHostPort } from '../settings/values.ts'
+import { createFileSource } from '../sources/files/file-source.ts'
+import { createSavedSnapshot } from '../sources/saved.ts'
+import { Bindings } from '../workers/bindings.ts'
+import { Controller } from '../workers/controller.ts'
+import type { DataPlaneSettings } from '../workers/messages.ts'
+import { WorkerPool } from '../workers/pool.ts'
+import { packageVersion } from './commands/version.ts'
+import { CommandFailure } from './exit.ts'
+import { createAdmin } from './gateway-admin.ts'
+import type { GatewayHooks, RunGateway } from './gateway-hooks.ts'
+import { meshIdentity, ownAddress } from './gateway-identity.ts'
+
+export const runGateway: RunGateway = async (settings, hooks) => {
+  const log = createLogger({ level: settings.logLevel })
+  for (const notice of hooks.notices) log.warn(notice)
+  const ended = endOnSignals(log)
+  const gateway = await startGateway(settings, hooks, log)
+  process.on('SIGHUP', gateway.reload)
+  await ended.first
+  log.info('draining: requests in flight finish, nothing new is accepted')
+  await Promise.race([gateway.drain(), ended.second.then(gateway.kill)])
+  process.off('SIGHUP', gateway.reload)
+  ended.close()
+  return 0
+}
+
+interface RunningGateway {
+  readonly reload: () => void
+  /** Finishes what is in flight and closes everything. */
+  drain(): Promise<void>
+  readonly kill: () => void
+}
+
+async function startGateway(settings: Settings, hooks: GatewayHooks, log: Logger): Promise<RunningGateway> {
+  const version = packageVersion()
+  const identity = meshIdentity(settings, process.env)
+  const { maxSeries, idleExpiry } = settings.metrics
+  const aggregator = createMetricsAggregator({
+    maxSeries,
+    idleMs: idleExpiry ?? Number.POSITIVE_INFINITY,
+    now: Date.now,
+  })
+  const store = createResourceStore()
+  const compiler = createCompiler(compileOptions(settings))
+  const saved = createSavedSnapshot({ path: join(settings.state, 'snapshot.json'), store, log, timers: systemTimers() })
+  const source = createFileSource({
+    paths: settings.config,
+    store,
+    onChange: () => {
+      void controller.refresh()
+      saved.changed()
+    },
+    log,
+    timers: systemTimers(),
+  })
+  const controller: Controller = new Controller({
+    source: {
+      compile: () => {
+        const { plan, problems } = compiler.compile(store.snapshot())
+        const placed = problems.map((problem) => store.place(problem))
+        return { plan, problems: [...source.problems(), ...store.problems(), ...placed] }
+      },
+    },
+    bindings: new Bindings(settings),
+    apply: (message) => pool.apply(message),
+    log,
+  })
+  // Workers take as long to start as the first reading of the configuration: both go on at the same time.
+  const pool = new WorkerPool({
+    count: settings.workers,
+    settings: dataPlaneSettings(settings),
+    log,
+    current: () => controller.current(),
+    metrics: aggregator,
+  })
+
+  const health = createHealth()
+  const probe = createProcessProbe()
+  const page = createMetricsPage({
+    identity,
+    aggregator,
+    facts: () => ({
+      version,
+      generation: controller.generation.number,
+      rejectedObjects: store.rejected().length,
+      reloads: controller.reloads,
+      listeners: [
+        ...pool.listenerStates().map(({ port, error }) => ({ port, up: error === null })),
+        ...Object.keys(controller.failures).map((name) => ({
+          port: controller.plan?.listeners[name]?.port ?? 0,
+          up: false,
+        })),
+      ],
+      process: probe.read(),
+    }),
+    refresh: async () => {
+      await pool.stats()
+    },
+  })
+  const status = createStatusServer({
+    isReady: () => health.isReady(),
+    isLive: () => health.isLive(),
+    metricsText: () => page.text(),
+    metricsContentType: page.contentType,
+    onError: (error) => {
+      log.error({ err: error }, 'metrics could not be read')
+    },
+  })
+  const admin = createAdmin({
+    ...{ settings, version, store, compiler, controller, pool, source, health, page, log },
+    drain: () => process.kill(process.pid, 'SIGTERM'),
+  })
+  const [statusAddress, adminAddress] = await Promise.all([
+    listenOn('status', settings.status, (port, host) => status.listen(port, host)),
+    listenOn('admin', settings.admin, (port, host) => admin.listen(port, host)),
+    source.start().then(() => saved.restore((name) => source.isUnreadable(name))),
+  ])
+  await controller.refresh()
+  saved.changed()
+  health.markReady()
+  hooks.onReady({
+    listeners: pool
+      .listenerStates()
+      .filter(({ error }) => error === null)
+      .map(({ port, name }) => ({ port, local: controller.bindings[name]! })),
+    admin: adminAddress,
+    status: statusAddress,
+    workers: settings.workers,
+    generation: controller.generation.number,
+  })
+
+  return {
+    reload: () => {
+      log.info('SIGHUP: reading the configuration again, reopening logs')
+      pool.reopenLogs()
+      void source.rescan()
+    },
+    async drain() {
+      health.markDraining()
+      controller.close()
+      await pool.drain()
+      await Promise.all([source.close(), saved.close(), admin.close(), status.close()])
+      probe.close()
+    },
+    kill: () => {
+      pool.kill()
+    },
+  }
+}
+
+function dataPlaneSettings(settings: Settings): DataPlaneSettings {
+  const { downstream, metrics, mesh } = settings
+  return {
+    limits: {
+      maxHeaders: downstream.maxRequestHeaders,
+      maxHeadBytes: downstream.maxRequestHeadersKb * 1024,
+      headersTimeoutMs: downstream.headersTimeout ?? 0,
+      requestTimeoutMs: downstream.requestTimeout ?? 0,
+      idleTimeoutMs: downstream.idleTimeout ?? 0,
+      maxConnections: downstream.maxConnections ?? 0,
+      ownAddress: ownAddress(process.env),
+    },
+    dnsRefreshMs: mesh.dnsRefreshRate,
+    generationHeader: settings.generationHeader?.toLowerCase() ?? null,
+    drainMs: mesh.defaultConfig.drainDuration,
+    maxSeries: metrics.maxSeries,
+    seriesIdleMs: metrics.idleExpiry,
+    logLevel: settings.logLevel,
+  }
+}
+
+async function listenOn(
+  what: string,
+  { host, port }: HostPort,
+  listen: (port: number, host: string) => Promise<string>,
+): Promise<HostPort> {
+  try {
+    const bound = await listen(port, host)
+    return parseHostPort(bound, host) ?? { host, port }
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'it is taken' : (error as Error).message
+    throw new CommandFailure(
+      `the ${what} port ${host}:${port} cannot be bound: ${reason}. Choose another with --${what}.`,
+    )
+  }
+}
+
+/** SIGTERM and SIGINT: the first begins the end, the second does not wait for it. */
+function endOnSignals(log: Logger) {
+  const first = Promise.withResolvers<void>()
+  const second = Promise.withResolvers<void>()
+  let count = 0
+  const onSignal = (signal: string) => {
+    count++
+    log.info({ signal }, count === 1 ? 'asked to end' : 'asked again: ending at once')
+    if (count === 1) first.resolve()
+    else second.resolve()
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  return {
+    first: first.promise,
+    second: second.promise,
+    close: () => {
+      process.off('SIGTERM', onSignal)
+      process.off('SIGINT', onSignal)
+    },
+  }
+}

@@ -1,0 +1,54 @@
+/** What `sluice status` makes of the admin API's `/status`, which an older or newer gateway may write differently. */
+import type { StatusView } from '../admin/status.ts'
+import { formatProblem, type Problem } from '../plan/problem.ts'
+import { oneLine } from './output.ts'
+import { isItem, itemsOf } from './rows.ts'
+
+export interface StatusSummary {
+  /** Every worker serves the newest plan, every source could be read, every listener is up. */
+  readonly inStep: boolean
+  /** `NUMBER-HASH` */
+  readonly generation: string
+  readonly workers: readonly (readonly [id: string, pid: string, generation: string, restarts: string])[]
+  /** Sources that cannot be read and listeners that are down, a line each. */
+  readonly trouble: readonly string[]
+  /** A line for each reason why an object was rejected. */
+  readonly rejected: readonly string[]
+  /** Set while security policies keep every request out. */
+  readonly closedBy: string | undefined
+}
+
+export function summariseStatus(body: unknown): StatusSummary {
+  const status: Partial<StatusView> = isItem(body) ? body : {}
+  const closing = itemsOf(status.closedBy).map(
+    ({ kind, namespace, name }) => `${text(kind)} ${text(namespace)}/${text(name)}`,
+  )
+  return {
+    inStep: status.inStep === true,
+    generation: text(status.configuration ?? status.generation),
+    workers: itemsOf(status.workers).map(({ id, pid, generation, restarts }) => [
+      text(id),
+      text(pid),
+      text(generation),
+      text(restarts),
+    ]),
+    trouble: [
+      ...itemsOf(status.sources)
+        .filter(({ error }) => typeof error === 'string')
+        .map(({ name, error }) => `${text(name)} cannot be read: ${text(error)}`),
+      ...itemsOf(status.listenersDown).map(
+        ({ port, errors }) =>
+          `the listener of port ${text(port)} is down: ${Array.isArray(errors) ? errors.join(', ') : '-'}`,
+      ),
+    ],
+    rejected: itemsOf(status.rejected).flatMap(({ problems }) =>
+      itemsOf(problems).map((problem) => oneLine(formatProblem(problem as unknown as Problem))),
+    ),
+    closedBy: closing.length === 0 ? undefined : oneLine(closing.join(', ')),
+  }
+}
+
+function text(value: unknown): string {
+  if (value === undefined || value === null) return '-'
+  return oneLine(typeof value === 'string' ? value : JSON.stringify(value))
+}

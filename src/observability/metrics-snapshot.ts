@@ -1,0 +1,53 @@
+/** What processes tell each other about what they counted: plain data, small enough to send every few seconds. */
+
+/** One label set of the request metrics. */
+export interface SeriesSnapshot {
+  /** Values of `REQUEST_LABELS`, in that order. */
+  readonly labels: readonly string[]
+  /** When its counting began: the same labels with another time are another series, counted from zero. */
+  readonly createdMs: number
+  readonly lastSeenMs: number
+  /** As `LAYOUT` in request-metrics.ts has it. */
+  readonly values: readonly number[]
+}
+
+export interface RequestSnapshot {
+  /** When the process began to count: another time is another process. */
+  readonly startedMs: number
+  readonly series: readonly SeriesSnapshot[]
+  /** Requests that were counted in the overflow series. */
+  readonly overflowed: number
+}
+
+/** A process' own figures; times in seconds, memory in bytes. */
+export interface ProcessFacts {
+  readonly residentMemoryBytes: number
+  readonly heapUsedBytes: number
+  readonly cpuSeconds: number
+  /** Delay of the event loop since the last reading. */
+  readonly eventLoopDelay: { readonly mean: number; readonly p99: number; readonly max: number }
+}
+
+/** Everything that one worker tells. */
+export interface MetricsSnapshot extends RequestSnapshot {
+  /** Lines of the access log that were lost since the log was opened. */
+  readonly accessLogDropped: number
+  readonly downstreamConnections: number
+  readonly upstreamConnections: number
+  readonly process: ProcessFacts | null
+}
+
+/** A worker's snapshot from its request metrics and what else it knows. */
+export function snapshotOf(
+  requests: RequestSnapshot,
+  more: Partial<Omit<MetricsSnapshot, keyof RequestSnapshot>> = {},
+): MetricsSnapshot {
+  return {
+    accessLogDropped: 0,
+    downstreamConnections: 0,
+    upstreamConnections: 0,
+    process: null,
+    ...more,
+    ...requests,
+  }
+}

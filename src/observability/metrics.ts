@@ -1,0 +1,177 @@
+/**
+ * The text of `/stats/prometheus`: prom-client's registry over the metrics' table, its values read when it is asked.
+ */
+import { Registry, type Metric } from 'prom-client'
+import type { MeshIdentity } from './mesh-identity.ts'
+import { BUCKET_BOUNDS, METRICS, REQUEST_LABELS, type MetricName, type SOURCE_LABELS } from './metric-table.ts'
+import type { MetricsAggregator, MetricsTotals, SeriesTotal } from './metrics-aggregator.ts'
+import type { ProcessFacts } from './metrics-snapshot.ts'
+import { LAYOUT } from './request-metrics.ts'
+
+/** What the process that reads the configuration knows. */
+export interface GatewayFacts {
+  /** For `istio_build`. */
+  readonly version: string
+  /** Number of the plan in force; 0: none yet. */
+  readonly generation: number
+  readonly rejectedObjects: number
+  /** By result, for example `success`. */
+  readonly reloads: Readonly<Record<string, number>>
+  readonly listeners: readonly { readonly port: number; readonly up: boolean }[]
+  /** The reading process' own figures, beside those of its workers. */
+  readonly process: ProcessFacts | null
+}
+
+export interface MetricsPageOptions {
+  readonly identity: MeshIdentity
+  readonly aggregator: MetricsAggregator
+  readonly facts: () => GatewayFacts
+  /** Has the workers report before a scrape is answered; a worker that does not is shown as it last reported. */
+  readonly refresh?: () => Promise<void>
+}
+
+export interface MetricsPage {
+  readonly contentType: string
+  /** Scrapes that come while one is being made get the same text. */
+  text(): Promise<string>
+}
+
+/** A sample as prom-client prints it. `sharedLabels` objects are printed once and remembered. */
+interface Sample {
+  readonly value: number
+  readonly labels: Readonly<Record<string, string | number>>
+  readonly metricName?: string
+  readonly sharedLabels?: Readonly<Record<string, string>>
+}
+
+interface Scrape {
+  readonly totals: MetricsTotals
+  readonly facts: GatewayFacts
+  readonly labelsOf: (series: SeriesTotal) => Readonly<Record<string, string>>
+}
+
+export function createMetricsPage(options: MetricsPageOptions): MetricsPage {
+  const registry = new Registry()
+  const labelsOf = createLabelCache(options.identity)
+  let scrape: Scrape
+  for (const [name, definition] of Object.entries(METRICS) as [MetricName, (typeof METRICS)[MetricName]][]) {
+    const metric = {
+      name,
+      get: () => ({ name, help: definition.help, type: definition.type, values: SAMPLES[name](scrape) }),
+    }
+    // prom-client asks a metric for no more than its name and `get`; its types know only its own four classes.
+    registry.registerMetric(metric as unknown as Metric)
+  }
+  let underway: Promise<string> | null = null
+  const make = async (): Promise<string> => {
+    await options.refresh?.()
+    scrape = { totals: options.aggregator.totals(), facts: options.facts(), labelsOf }
+    return registry.metrics()
+  }
+  const text = (): Promise<string> => {
+    underway ??= make().finally(() => {
+      underway = null
+    })
+    return underway
+  }
+  return { contentType: registry.contentType, text }
+}
+
+/** Samples of every metric; the type has it that none is forgotten. */
+const SAMPLES: Readonly<Record<MetricName, (scrape: Scrape) => readonly Sample[]>> = {
+  istio_requests_total: ({ totals, labelsOf }) =>
+    totals.series.map((series) => ({
+      value: series.values[LAYOUT.requests]!,
+      labels: {},
+      sharedLabels: labelsOf(series),
+    })),
+  istio_request_duration_milliseconds: histogram(
+    'istio_request_duration_milliseconds',
+    LAYOUT.durationSum,
+    LAYOUT.duration,
+  ),
+  istio_request_bytes: histogram('istio_request_bytes', LAYOUT.requestBytesSum, LAYOUT.requestBytes),
+  istio_response_bytes: histogram('istio_response_bytes', LAYOUT.responseBytesSum, LAYOUT.responseBytes),
+  istio_build: ({ facts }) => [{ value: 1, labels: { component: 'proxy', tag: facts.version } }],
+
+  sluice_config_generation: ({ facts }) => single(facts.generation),
+  sluice_config_rejected_objects: ({ facts }) => single(facts.rejectedObjects),
+  sluice_config_reloads_total: ({ facts }) =>
+    Object.entries(facts.reloads).map(([result, value]) => ({ value, labels: { result } })),
+  sluice_listener_up: ({ facts }) => facts.listeners.map(({ port, up }) => ({ value: up ? 1 : 0, labels: { port } })),
+  sluice_downstream_connections_active: ({ totals }) => single(totals.downstreamConnections),
+  sluice_upstream_connections_active: ({ totals }) => single(totals.upstreamConnections),
+  sluice_access_log_dropped_total: ({ totals }) => single(totals.accessLogDropped),
+  sluice_metrics_overflow_total: ({ totals }) => single(totals.overflowed),
+
+  process_resident_memory_bytes: perProcess((facts) => facts.residentMemoryBytes),
+  process_cpu_seconds_total: perProcess((facts) => facts.cpuSeconds),
+  nodejs_heap_size_used_bytes: perProcess((facts) => facts.heapUsedBytes),
+  nodejs_eventloop_lag_mean_seconds: perProcess((facts) => facts.eventLoopDelay.mean),
+  nodejs_eventloop_lag_p99_seconds: perProcess((facts) => facts.eventLoopDelay.p99),
+  nodejs_eventloop_lag_max_seconds: perProcess((facts) => facts.eventLoopDelay.max),
+}
+
+function single(value: number): readonly Sample[] {
+  return [{ value, labels: {} }]
+}
+
+function perProcess(figure: (facts: ProcessFacts) => number): (scrape: Scrape) => readonly Sample[] {
+  return ({ totals, facts }) => {
+    const samples: Sample[] = []
+    if (facts.process !== null) samples.push({ value: figure(facts.process), labels: { worker: 'primary' } })
+    for (const [worker, own] of totals.processes) samples.push({ value: figure(own), labels: { worker } })
+    return samples
+  }
+}
+
+/** Prometheus' buckets hold everything up to their bound; ours only what is above the one before. */
+function histogram(name: string, sum: number, first: number): (scrape: Scrape) => readonly Sample[] {
+  return ({ totals, labelsOf }) => {
+    const samples: Sample[] = []
+    for (const series of totals.series) {
+      const sharedLabels = labelsOf(series)
+      let below = 0
+      for (let bucket = 0; bucket <= BUCKET_BOUNDS.length; bucket += 1) {
+        below += series.values[first + bucket]!
+        const le = BUCKET_BOUNDS[bucket] ?? '+Inf'
+        samples.push({ metricName: `${name}_bucket`, labels: { le }, sharedLabels, value: below })
+      }
+      samples.push({ metricName: `${name}_sum`, labels: {}, sharedLabels, value: series.values[sum]! })
+      samples.push({ metricName: `${name}_count`, labels: {}, sharedLabels, value: below })
+    }
+    return samples
+  }
+}
+
+/** All labels of a series as one object, the same at every scrape: prom-client remembers its text by that object. */
+function createLabelCache(identity: MeshIdentity): (series: SeriesTotal) => Readonly<Record<string, string>> {
+  // As long as the series itself.
+  const cache = new WeakMap<SeriesTotal, Readonly<Record<string, string>>>()
+  const source = sourceLabels(identity)
+  return (series) => {
+    let labels = cache.get(series)
+    if (labels === undefined) {
+      labels = {
+        ...source,
+        ...Object.fromEntries(REQUEST_LABELS.map((name, index) => [name, series.labels[index]!])),
+      }
+      cache.set(series, labels)
+    }
+    return labels
+  }
+}
+
+function sourceLabels(identity: MeshIdentity): Record<(typeof SOURCE_LABELS)[number], string> {
+  return {
+    reporter: 'source',
+    source_workload: identity.workload,
+    source_canonical_service: identity.canonicalService,
+    source_canonical_revision: identity.canonicalRevision,
+    source_workload_namespace: identity.namespace,
+    source_app: identity.app,
+    source_version: identity.version,
+    source_cluster: identity.cluster,
+    source_principal: identity.principal,
+  }
+}

@@ -1,0 +1,44 @@
+/** What the compiler needs of the settings, in the shape of `compile/options.ts` (structurally: nothing is imported). */
+import type { Settings } from './load.ts'
+import type { RetryPolicySetting } from './special.ts'
+
+/** Where a policy is given it has its number of attempts: protobuf's default is 0, which is "no retries". */
+export type RetryPolicyOption = RetryPolicySetting & { readonly attempts: number }
+
+export function compileOptions(settings: Settings) {
+  const { mesh, upstream, downstream } = settings
+  const { gatewayTopology, proxyHeaders } = mesh.defaultConfig
+  const retry = mesh.defaultHttpRetryPolicy
+  const defaultHttpRetryPolicy: RetryPolicyOption | null = retry === null ? null : { attempts: 0, ...retry }
+  return {
+    gateway: {
+      namespace: settings.namespace,
+      labels: settings.labels,
+      clusterDomain: settings.clusterDomain,
+    },
+    mesh: {
+      rootNamespace: mesh.rootNamespace,
+      trustDomain: mesh.trustDomain,
+      defaultServiceExportTo: mesh.defaultServiceExportTo,
+      defaultVirtualServiceExportTo: mesh.defaultVirtualServiceExportTo,
+      defaultDestinationRuleExportTo: mesh.defaultDestinationRuleExportTo,
+      defaultHttpRetryPolicy,
+      h2UpgradePolicy: mesh.h2UpgradePolicy,
+      enableAutoMtls: mesh.enableAutoMtls,
+      connectTimeoutMs: mesh.connectTimeout,
+      httpIdleTimeoutMs: upstream.idleTimeout ?? 0,
+      pathNormalization: mesh.pathNormalization.normalization,
+      accessLogFile: mesh.accessLogFile,
+      accessLogEncoding: mesh.accessLogEncoding,
+      accessLogFormat: mesh.accessLogFormat,
+      numTrustedProxies: gatewayTopology.numTrustedProxies,
+      proxyHeaders: {
+        server: { disabled: proxyHeaders.server.disabled, value: proxyHeaders.server.value },
+        envoyDebugHeaders: { disabled: proxyHeaders.envoyDebugHeaders.disabled },
+      },
+      shadowHostSuffix: settings.shadowHostSuffix,
+      http10: downstream.http10,
+      requestBufferBytes: upstream.requestBufferBytes,
+    },
+  }
+}

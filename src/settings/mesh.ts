@@ -1,0 +1,206 @@
+/**
+ * The `mesh:` part of `sluice.yaml`: Istio's MeshConfig by its own names, so that an existing mesh configuration can be
+ * brought along as it is. Fields that mean something to a gateway are read; the others are known by name, so that a
+ * typing error is told apart from a field that only sidecars or istiod need.
+ *
+ * Sources: istio/api mesh/v1alpha1/config.proto and proxy.proto; defaults from istio pkg/config/mesh/mesh.go.
+ */
+import { choice, duration, durationOrOff, flag, group, message, messages, text, texts, whole } from './fields.ts'
+import { retryPolicy } from './special.ts'
+
+/** Known and accepted, but nothing reads it yet. */
+const later = { served: false } as const
+
+const gatewayTopology = group('What stands in front of this gateway.', {
+  numTrustedProxies: whole(
+    'How many proxies in front of this gateway are trusted to write `x-forwarded-for`. The client address is the one that many places from the right; 0 takes the address of the connection.',
+    0,
+    { least: 0, most: 255 },
+  ),
+  forwardClientCertDetails: choice(
+    'What becomes of `x-forwarded-client-cert`. Without client certificates, which this version does not ask for, every value but `ALWAYS_FORWARD_ONLY` removes it.',
+    ['UNDEFINED', 'SANITIZE', 'FORWARD_ONLY', 'APPEND_FORWARD', 'SANITIZE_SET', 'ALWAYS_FORWARD_ONLY'],
+    'SANITIZE_SET',
+    later,
+  ),
+  proxyProtocol: message('Given (`{}`): every connection has to begin with a PROXY protocol header.', later),
+})
+
+const proxyHeaders = group(
+  'Headers that the gateway adds of its own accord.',
+  {
+    server: group('The `server` header of responses.', {
+      disabled: flag("Leaves the upstream's own `server` header as it is.", false),
+      value: text('The value of the header.', 'istio-envoy'),
+    }),
+    envoyDebugHeaders: group('`x-envoy-upstream-service-time` and other `x-envoy-` headers of responses.', {
+      disabled: flag('Leaves them out.', false),
+    }),
+    attemptCount: group('`x-envoy-attempt-count` on requests to upstreams.', {
+      disabled: flag('Leaves it out.', false, later),
+    }),
+    requestId: group('`x-request-id` on requests to upstreams.', {
+      disabled: flag('Leaves it out.', false, later),
+    }),
+    xForwardedHost: group('`x-forwarded-host` on requests whose host is rewritten.', {
+      enabled: flag('Adds it.', false, later),
+    }),
+    xForwardedPort: group('`x-forwarded-port` on requests to upstreams.', {
+      enabled: flag('Adds it.', false, later),
+    }),
+    preserveHttp1HeaderCase: flag('Keeps the letter case of HTTP/1.1 header names.', false, later),
+  },
+  { tolerant: true, unused: ['forwardedClientCert', 'setCurrentClientCertDetails', 'metadataExchangeHeaders'] },
+)
+
+const defaultConfig = group(
+  "Istio's ProxyConfig: how one gateway runs.",
+  {
+    gatewayTopology,
+    proxyHeaders,
+    drainDuration: duration(
+      'After SIGTERM, and for listeners that a new plan takes away: how long requests in flight may take to finish.',
+      45_000,
+      '45s',
+      { ms: 1000, text: '1s' },
+    ),
+    terminationDrainDuration: durationOrOff(
+      'Istio ends a proxy this long after SIGTERM whatever still runs. Here `drainDuration` bounds that.',
+      { ms: 5000, text: '5s' },
+      later,
+    ),
+    concurrency: whole('Worker processes, where `workers` is not given; 0 is one a core.', 0, { least: 0, most: 256 }),
+  },
+  {
+    tolerant: true,
+    unused: [
+      'configPath',
+      'binaryPath',
+      'serviceCluster',
+      'tracingServiceName',
+      'parentShutdownDuration',
+      'discoveryAddress',
+      'discoveryRefreshDelay',
+      'zipkinAddress',
+      'statsdUdpAddress',
+      'envoyMetricsServiceAddress',
+      'proxyAdminPort',
+      'availabilityZone',
+      'controlPlaneAuthPolicy',
+      'customConfigFile',
+      'statNameLength',
+      'proxyBootstrapTemplatePath',
+      'interceptionMode',
+      'tracing',
+      'sds',
+      'envoyAccessLogService',
+      'envoyMetricsService',
+      'proxyMetadata',
+      'runtimeValues',
+      'statusPort',
+      'extraStatTags',
+      'meshId',
+      'readinessProbe',
+      'proxyStatsMatcher',
+      'holdApplicationUntilProxyStarts',
+      'caCertificatesPem',
+      'image',
+      'privateKeyProvider',
+      'statsCompression',
+      'connectionSettings',
+      'fileFlushInterval',
+      'fileFlushMinSizeKb',
+    ],
+  },
+)
+
+export const meshSchema = group(
+  "Istio's MeshConfig, by its own field names. A field that no one knows is a warning.",
+  {
+    accessLogFile: text('Where access log lines go: `/dev/stdout`, `/dev/stderr` or a file; empty is off.', ''),
+    accessLogEncoding: choice('How an access log line is written.', ['TEXT', 'JSON'], 'TEXT'),
+    accessLogFormat: text(
+      "A line of Envoy's command operators for `TEXT`, an object of them as JSON text for `JSON`; empty is Istio's default format.",
+      '',
+    ),
+    rootNamespace: text('The namespace whose policies and rules hold for all namespaces.', 'istio-system'),
+    trustDomain: text('The trust domain of identities in the mesh.', 'cluster.local'),
+    trustDomainAliases: texts('Other names of the trust domain.', [], later),
+    pathNormalization: group('How paths are normalised before they are matched and sent on.', {
+      normalization: choice(
+        '`BASE` resolves dot segments and back-slashes, `MERGE_SLASHES` joins slashes too, `DECODE_AND_MERGE_SLASHES` first decodes `%2F` and `%5C`. `DEFAULT` is `BASE`.',
+        ['DEFAULT', 'NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'],
+        'DEFAULT',
+      ),
+    }),
+    connectTimeout: duration(
+      'How long connecting to an upstream may take, where its DestinationRule does not say.',
+      10_000,
+      '10s',
+      { ms: 1, text: '1ms' },
+    ),
+    defaultHttpRetryPolicy: retryPolicy(
+      "The `retries` of rules that have none of their own, as an HTTPRetry. Without it Istio's default holds: 2 attempts when connecting failed or the upstream refused.",
+    ),
+    h2UpgradePolicy: choice(
+      'Whether upstreams are talked to with HTTP/2 where nothing says so.',
+      ['DO_NOT_UPGRADE', 'UPGRADE'],
+      'DO_NOT_UPGRADE',
+    ),
+    outboundTrafficPolicy: group('What becomes of requests to hosts that no ServiceEntry lists.', {
+      mode: choice(
+        "For the explicit egress proxy. Istio's own default is `ALLOW_ANY`; an egress proxy that lets everything through would be none.",
+        ['REGISTRY_ONLY', 'ALLOW_ANY'],
+        'REGISTRY_ONLY',
+        later,
+      ),
+    }),
+    defaultServiceExportTo: texts('`exportTo` of ServiceEntries and Services that have none.', ['*']),
+    defaultVirtualServiceExportTo: texts('`exportTo` of VirtualServices that have none.', ['*']),
+    defaultDestinationRuleExportTo: texts('`exportTo` of DestinationRules that have none.', ['*']),
+    enableAutoMtls: flag('Uses mutual TLS to upstreams that have a sidecar.', true),
+    dnsRefreshRate: duration(
+      'How often the name of an upstream is looked up again where the answer has no time to live, and at the longest after a failure.',
+      60_000,
+      '60s',
+      { ms: 100, text: '100ms' },
+    ),
+    localityLbSetting: message('Distribution and failover between localities.', later),
+    extensionProviders: messages('External authorizers, tracers and loggers by name.', later),
+    tlsDefaults: message('Least TLS version, cipher suites and curves outside the mesh.', later),
+    meshMTLS: message('Least TLS version, cipher suites and curves inside the mesh.', later),
+    tcpKeepalive: message('TCP keep-alive probes on upstream connections.', later),
+    enableTracing: flag('Generates spans.', true, later),
+    defaultProviders: message('Which extension providers hold where a Telemetry names none.', later),
+    defaultConfig,
+  },
+  {
+    tolerant: true,
+    unused: [
+      'ingressService',
+      'ingressSelector',
+      'ingressClass',
+      'ingressControllerMode',
+      'enableEnvoyAccessLogService',
+      'disableEnvoyListenerLog',
+      'inboundTrafficPolicy',
+      'configSources',
+      'caCertificates',
+      'ca',
+      'certificates',
+      'inboundClusterStatName',
+      'outboundClusterStatName',
+      'enablePrometheusMerge',
+      'verifyCertificateAtClient',
+      'discoverySelectors',
+      'protocolDetectionTimeout',
+      'proxyListenPort',
+      'proxyInboundListenPort',
+      'proxyHttpPort',
+      'serviceSettings',
+      'thriftConfig',
+      'serviceScopeConfigs',
+      'hboneIdleTimeout',
+    ],
+  },
+)

@@ -1,0 +1,159 @@
+/**
+ * The schema of `sluice.yaml`: every setting once, with its unit, default, range and meaning. The resolved type, the
+ * reference page, the environment variables and the flags' defaults follow from it. Settings are read once, at the
+ * start: a change of any of them needs a restart.
+ */
+import type { Static } from 'typebox'
+import {
+  choice,
+  duration,
+  durationOrOff,
+  flag,
+  group,
+  optionalText,
+  text,
+  textMap,
+  texts,
+  whole,
+  wholeOrOff,
+} from './fields.ts'
+import { meshSchema } from './mesh.ts'
+import {
+  flagOrAuto,
+  headerNameOrOff,
+  listenAddress,
+  listenAddressOrOff,
+  portBindings,
+  secretUrl,
+  workerCount,
+} from './special.ts'
+
+/** Most worker processes: far beyond what one machine has cores for. */
+const MOST_WORKERS = 256
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+const downstream = group('Limits on what clients may send and how long they may take.', {
+  maxRequestHeadersKb: whole('Header section of a request, its request line included; more is answered 431.', 60, {
+    least: 1,
+    most: 8192,
+    unit: 'KiB',
+  }),
+  maxRequestHeaders: whole('Header lines of a request; more is answered 431.', 100, { least: 1, most: 10_000 }),
+  headersTimeout: durationOrOff(
+    'From the first byte of a request to the end of its headers; later is answered 408. It is what ends connections that send a byte now and then.',
+    { ms: 60_000, text: '60s' },
+  ),
+  requestTimeout: durationOrOff(
+    'From the first byte of a request to the end of its body; later is answered 408. Uploads take what they take, so it is off.',
+    { ms: null, text: 'off' },
+  ),
+  idleTimeout: duration(
+    'A kept-alive connection without a request is closed after this long. It should be longer than that of a load balancer in front, which else sends requests into a connection that is being closed.',
+    3_600_000,
+    '1h',
+    { ms: 1000, text: '1s' },
+  ),
+  http10: flag('Accepts HTTP/1.0 requests, as `PILOT_HTTP10` does; otherwise they are answered 426.', false),
+  maxConnections: wholeOrOff('Open connections of one worker on one listener; more are accepted and closed at once.', {
+    least: 1,
+    most: 1_000_000,
+  }),
+})
+
+const upstream = group('Limits towards upstreams.', {
+  idleTimeout: durationOrOff(
+    'A kept-alive connection to an upstream without a request is closed after this long, where its DestinationRule does not say.',
+    { ms: 3_600_000, text: '1h' },
+  ),
+  requestBufferBytes: whole(
+    'Bytes of a request body that are kept so that it can be sent again or mirrored. A longer body is neither retried nor mirrored.',
+    MIB,
+    { least: 0, most: 1024 * MIB, unit: 'bytes' },
+  ),
+})
+
+const metrics = group('Bounds on the metrics page.', {
+  maxSeries: whole(
+    'Different sets of labels in the request metrics. Requests beyond that are counted in one more, whose labels say `overflow`, and in `sluice_metrics_overflow_total`.',
+    600,
+    { least: 10, most: 1_000_000 },
+  ),
+  idleExpiry: durationOrOff('A series that nothing was counted in for this long is taken away.', {
+    ms: 3_600_000,
+    text: '1h',
+  }),
+})
+
+const redis = group('Shared state of several gateways.', {
+  url: secretUrl('Redis server; without it state is kept in memory.', ['redis:', 'rediss:'], {
+    flag: '--redis URL',
+    env: 'SLUICE_REDIS',
+    served: false,
+  }),
+  timeout: duration('Longest wait for one answer of Redis.', 50, '50ms', { ms: 1, text: '1ms' }, { served: false }),
+})
+
+export const settingsSchema = group('Everything that is not a resource.', {
+  config: texts(
+    'Files and folders of resources, watched. Relative paths start where the gateway was started.',
+    ['./config'],
+    {
+      flag: '--config PATH',
+    },
+  ),
+  listen: portBindings(
+    "Binds a Gateway server's port to another local one.",
+    'as root the port itself; else `80=8080`, `443=8443`',
+    { flag: '--listen PORT=[HOST:]PORT' },
+  ),
+  address: optionalText("Address that listeners bind to, where the server's `bind` does not say.", '`::` with IPv4', {
+    flag: '--address HOST',
+  }),
+  admin: listenAddress('Console and admin API.', { host: '127.0.0.1', port: 15_000 }, { flag: '--admin [HOST:]PORT' }),
+  status: listenAddress(
+    '`/healthz/ready`, `/healthz/live` and `/stats/prometheus`.',
+    { host: '0.0.0.0', port: 15_021 },
+    { flag: '--status [HOST:]PORT' },
+  ),
+  egress: listenAddressOrOff('Explicit forward proxy.', '127.0.0.1', '`off`; `3128` in `sluice demo`', {
+    flag: '--egress [HOST:]PORT',
+    served: false,
+  }),
+  workers: workerCount(
+    'Worker processes that share every port.',
+    MOST_WORKERS,
+    '`auto` (one a core); 1 in `sluice demo`',
+    {
+      flag: '--workers N',
+    },
+  ),
+  labels: textMap("This gateway's labels, for `Gateway.spec.selector`.", 'none: every Gateway is served', {
+    flag: '--labels k=v,…',
+  }),
+  namespace: text("This gateway's namespace.", 'istio-system', { flag: '--namespace NS' }),
+  clusterDomain: text('What Kubernetes service names end in (istiod: `DOMAIN_SUFFIX`).', 'cluster.local'),
+  state: optionalText(
+    'Folder of what has to outlive a restart, such as the last good version of every object.',
+    '`$XDG_STATE_HOME/sluice` or `~/.local/state/sluice`, in it a folder for each set of `config` paths',
+    { flag: '--state DIR' },
+  ),
+  kubernetes: flagOrAuto('Reads resources from the Kubernetes API as well.', '`auto` (inside a cluster)', {
+    flag: '--kubernetes',
+    served: false,
+  }),
+  logLevel: choice('Least severity of lines on standard error.', ['debug', 'info', 'warn', 'error'], 'info'),
+  generationHeader: headerNameOrOff(
+    'A response header with this name carries the generation of the plan that served the request.',
+  ),
+  shadowHostSuffix: flag('Adds `-shadow` to the Host of mirrored requests, as older releases of Istio did.', false),
+  downstream,
+  upstream,
+  metrics,
+  redis,
+  mesh: meshSchema,
+})
+
+/** The settings as they are written in the schema, before those that depend on the machine are worked out. */
+export type WrittenSettings = Static<typeof settingsSchema>

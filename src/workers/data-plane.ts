@@ -1,0 +1,294 @@
+/**
+ * Everything that serves in one worker, and how it becomes what the plan says. Parts are found by their keys and kept
+ * while their texts are the same: listeners, virtual hosts, connections and counters survive every reload that does not
+ * concern them.
+ */
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import type { Epoch, Exchange } from '../exchange/exchange.ts'
+import type { LocalReply } from '../exchange/local-reply.ts'
+import { compileForward, type ForwardDeps } from '../forwarding/forward.ts'
+import { sendLocalReply } from '../forwarding/reply.ts'
+import { HttpListener, type ListenerDeps } from '../listeners/http-listener.ts'
+import { TlsContexts } from '../listeners/tls-contexts.ts'
+import { type AccessLogger, createAccessLogger } from '../observability/access-log.ts'
+import type { Logger } from '../observability/logger.ts'
+import { snapshotOf } from '../observability/metrics-snapshot.ts'
+import { createProcessProbe, type ProcessProbe } from '../observability/process-probe.ts'
+import { createRequestMetrics, type RequestMetrics } from '../observability/request-metrics.ts'
+import type { ClusterPlan } from '../plan/cluster.ts'
+import type { CertificatePlan, ListenerPlan } from '../plan/listener.ts'
+import type { MeshPlan } from '../plan/plan.ts'
+import type { VirtualHostPlan } from '../plan/route.ts'
+import { RouteTable } from '../routing/route-table.ts'
+import type { RoutingDeps } from '../routing/compiled-route.ts'
+import { ClusterSet } from '../upstreams/cluster-set.ts'
+import { systemResolve } from '../upstreams/dns.ts'
+import type { ApplyMessage, Binding, DataPlaneSettings, ListenerState, WorkerStats } from './messages.ts'
+
+const ROUTE_NOT_FOUND: LocalReply = { status: 404, flag: 'NR', details: 'route_not_found' }
+
+/** While a security policy is not understood, everything that it could guard is refused. */
+const CLOSED: LocalReply = {
+  status: 403,
+  body: 'RBAC: access denied',
+  details: 'rbac_access_denied_matched_policy[none]',
+}
+
+interface OpenListener {
+  readonly plan: ListenerPlan
+  readonly binding: Binding
+  readonly listener: HttpListener
+  /** Null: plain text. */
+  readonly contexts: TlsContexts | null
+  state: ListenerState
+}
+
+export class DataPlane {
+  readonly #settings: DataPlaneSettings
+  readonly #log: Logger
+  readonly #clusters: ClusterSet
+  readonly #tables = new Map<string, RouteTable>()
+  readonly #listeners = new Map<string, OpenListener>()
+  readonly #certificates = new Map<string, CertificatePlan>()
+  readonly #metrics: RequestMetrics
+  readonly #probe: ProcessProbe = createProcessProbe()
+  readonly #listenerDeps: ListenerDeps
+  readonly #routing: RoutingDeps
+  #mesh: MeshPlan | null = null
+  #epoch: Epoch | null = null
+  #accessLog: AccessLogger | null = null
+
+  constructor(settings: DataPlaneSettings, log: Logger) {
+    this.#settings = settings
+    this.#log = log
+    this.#metrics = createRequestMetrics({
+      maxSeries: settings.maxSeries,
+      idleMs: settings.seriesIdleMs ?? Number.POSITIVE_INFINITY,
+      now: Date.now,
+    })
+    this.#clusters = new ClusterSet({
+      random: Math.random,
+      resolve: systemResolve(settings.dnsRefreshMs),
+      dnsRefreshMs: settings.dnsRefreshMs,
+      log: (level, message, facts) => {
+        log[level](facts, message)
+      },
+    })
+    const forwarding: ForwardDeps = { clusters: this.#clusters, random: Math.random, load: { inFlight: 0 } }
+    this.#routing = {
+      random: Math.random,
+      setTimeout,
+      compileForward: (route) => compileForward(route, forwarding),
+      reply: sendLocalReply,
+      onError: (error, exchange) => {
+        log.error({ err: error, path: exchange.path, route: exchange.route?.origin }, 'a request failed internally')
+      },
+    }
+    this.#listenerDeps = {
+      limits: settings.limits,
+      epoch: () => this.#epoch!,
+      serve: (exchange) => {
+        this.#serve(exchange)
+      },
+      reply: sendLocalReply,
+      onFinished: (exchange) => {
+        this.#onFinished(exchange)
+      },
+    }
+  }
+
+  /**
+   * Makes the running state what `message` says. All that concerns requests changes within one turn of the event
+   * loop: no request sees half of it. Ports are opened and closed afterwards.
+   *
+   * @returns What became of every listener.
+   */
+  async apply(message: ApplyMessage): Promise<ListenerState[]> {
+    const { set, remove } = message.update
+    const listeners: ListenerPlan[] = []
+    const removedClusters: string[] = []
+    let certificatesChanged = false
+    for (const [key, text] of set) {
+      const [kind, name] = splitKey(key)
+      if (kind === 'cluster') this.#clusters.set(JSON.parse(text) as ClusterPlan)
+      else if (kind === 'certificate') {
+        this.#certificates.set(name, JSON.parse(text) as CertificatePlan)
+        certificatesChanged = true
+      } else if (kind === 'vhost') {
+        const [table, host] = splitKey(name)
+        // Parsed when the host is first asked for: most of ten thousand hosts are not.
+        this.#table(table).set(host, () => JSON.parse(text) as VirtualHostPlan)
+      } else if (kind === 'listener') listeners.push(JSON.parse(text) as ListenerPlan)
+      else if (kind === 'mesh') this.#setMesh(JSON.parse(text) as MeshPlan)
+    }
+    const closing: string[] = []
+    for (const key of remove) {
+      const [kind, name] = splitKey(key)
+      if (kind === 'cluster') removedClusters.push(name)
+      else if (kind === 'certificate') certificatesChanged = this.#certificates.delete(name) || certificatesChanged
+      else if (kind === 'vhost') {
+        const [table, host] = splitKey(name)
+        this.#tables.get(table)?.delete(host)
+      } else if (kind === 'listener') closing.push(name)
+    }
+    this.#epoch = {
+      mesh: this.#mesh!,
+      generation: message.generationText,
+      generationHeader: this.#settings.generationHeader,
+    }
+    for (const name of removedClusters) this.#clusters.delete(name)
+    if (certificatesChanged) for (const open of this.#listeners.values()) this.#updateTls(open, open.plan)
+    for (const name of closing) this.#close(name)
+    await this.#open(listeners, message.bindings)
+    return [...this.#listeners.values()].map(({ state }) => state)
+  }
+
+  /** Ends: accepts nothing more, finishes what is in flight, writes what is to be written. */
+  async drain(): Promise<void> {
+    await Promise.all([...this.#listeners.values()].map(({ listener }) => listener.drain(this.#settings.drainMs)))
+    this.#clusters.close()
+    this.#probe.close()
+    await this.#accessLog?.close()
+  }
+
+  reopenLogs(): void {
+    this.#accessLog?.reopen()
+  }
+
+  stats(): WorkerStats {
+    const listeners = [...this.#listeners.values()].map(({ listener }) => listener)
+    const clusters = this.#clusters.stats()
+    const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0)
+    return {
+      metrics: snapshotOf(this.#metrics.snapshot(), {
+        accessLogDropped: this.#accessLog?.dropped() ?? 0,
+        downstreamConnections: sum(listeners.map(({ connections }) => connections)),
+        upstreamConnections: sum(clusters.flatMap(({ endpoints }) => endpoints.map(({ connections }) => connections))),
+        process: this.#probe.read(),
+      }),
+      clusters,
+      activeRequests: sum(listeners.map(({ active }) => active)),
+    }
+  }
+
+  #serve(exchange: Exchange): void {
+    if (exchange.epoch.mesh.closedBy.length > 0) {
+      sendLocalReply(exchange, CLOSED)
+      return
+    }
+    const virtualHost = this.#tables.get(exchange.listener.routeTable)?.lookup(exchange.host) ?? null
+    if (virtualHost === null) sendLocalReply(exchange, ROUTE_NOT_FOUND)
+    else virtualHost.handle(exchange)
+  }
+
+  #onFinished(exchange: Exchange): void {
+    const durationMs = performance.now() - exchange.startedMono
+    this.#metrics.record(exchange, durationMs)
+    this.#accessLog?.log(exchange, durationMs)
+  }
+
+  #table(name: string): RouteTable {
+    let table = this.#tables.get(name)
+    if (table === undefined) {
+      table = new RouteTable(this.#routing)
+      this.#tables.set(name, table)
+    }
+    return table
+  }
+
+  #setMesh(mesh: MeshPlan): void {
+    const before = this.#mesh?.accessLog ?? null
+    this.#mesh = mesh
+    if (JSON.stringify(before) === JSON.stringify(mesh.accessLog)) return
+    void this.#accessLog?.close()
+    this.#accessLog =
+      mesh.accessLog === null
+        ? null
+        : createAccessLogger(mesh.accessLog, {
+            hostname: hostname(),
+            environment: process.env,
+            now: () => performance.now(),
+            onError: (error) => {
+              this.#log.error({ err: error }, 'access log')
+            },
+          })
+  }
+
+  async #open(plans: readonly ListenerPlan[], bindings: Readonly<Record<string, Binding>>): Promise<void> {
+    await Promise.all(
+      plans.map(async (plan) => {
+        const binding = bindings[plan.name]
+        const open = this.#listeners.get(plan.name)
+        if (open !== undefined && binding !== undefined && sameSocket(open, plan, binding)) {
+          this.#listeners.set(plan.name, { ...open, plan })
+          this.#updateTls(open, plan)
+          return
+        }
+        if (open !== undefined) this.#close(plan.name)
+        if (binding !== undefined) await this.#openOne(plan, binding)
+      }),
+    )
+  }
+
+  async #openOne(plan: ListenerPlan, binding: Binding): Promise<void> {
+    const contexts = plan.kind === 'tls' ? new TlsContexts() : null
+    const listener = new HttpListener(
+      plan.port,
+      plan.kind === 'http' ? plan.routeTable : '',
+      contexts?.options() ?? null,
+      this.#listenerDeps,
+    )
+    const state = { name: plan.name, port: plan.port, address: `${binding.host}:${binding.port}`, error: null }
+    const open: OpenListener = { plan, binding, listener, contexts, state }
+    this.#updateTls(open, plan)
+    this.#listeners.set(plan.name, open)
+    try {
+      await listener.listen(binding)
+    } catch (error) {
+      open.state = { ...state, error: (error as Error).message }
+    }
+  }
+
+  #close(name: string): void {
+    const open = this.#listeners.get(name)
+    if (open === undefined) return
+    this.#listeners.delete(name)
+    void open.listener.drain(this.#settings.drainMs)
+  }
+
+  #updateTls(open: OpenListener, plan: ListenerPlan): void {
+    if (open.contexts === null || plan.kind !== 'tls') return
+    open.contexts.update(
+      plan.servers,
+      (name) => this.#certificates.get(name),
+      (certificate) =>
+        'certificateFile' in certificate
+          ? {
+              certificateChain: readFileSync(certificate.certificateFile, 'utf8'),
+              privateKey: readFileSync(certificate.privateKeyFile, 'utf8'),
+            }
+          : certificate,
+      (server, certificate, reason) => {
+        this.#log.error({ server, certificate, reason }, 'certificate cannot be used; handshakes for this server fail')
+      },
+    )
+    open.listener.setDefaultCertificate(open.contexts.fallback)
+  }
+}
+
+function sameSocket(open: OpenListener, plan: ListenerPlan, binding: Binding): boolean {
+  return (
+    open.state.error === null &&
+    open.plan.kind === plan.kind &&
+    open.binding.host === binding.host &&
+    open.binding.port === binding.port &&
+    (plan.kind === 'tls' || (open.plan.kind === 'http' && open.plan.routeTable === plan.routeTable))
+  )
+}
+
+/** `KIND/REST` → both; a name may hold further slashes. */
+function splitKey(key: string): readonly [string, string] {
+  const slash = key.indexOf('/')
+  return slash === -1 ? [key, ''] : [key.slice(0, slash), key.slice(slash + 1)]
+}

@@ -1,0 +1,64 @@
+/** What the primary and its workers tell each other. Sent by structured clone, so texts stay texts. */
+import type { DownstreamLimits } from '../listeners/http-listener.ts'
+import type { LogLevel } from '../observability/logger.ts'
+import type { MetricsSnapshot } from '../observability/metrics-snapshot.ts'
+import type { PlanUpdate } from '../plan/parts.ts'
+import type { ClusterStats } from '../upstreams/cluster-set.ts'
+
+/** Where a listener of the plan is bound on this machine. */
+export interface Binding {
+  readonly host: string
+  readonly port: number
+}
+
+/** Settings of the data plane that do not change while it runs. */
+export interface DataPlaneSettings {
+  readonly limits: DownstreamLimits
+  readonly dnsRefreshMs: number
+  /** Lower case, or null. */
+  readonly generationHeader: string | null
+  /** How long requests in flight may take once their listener is gone, or the gateway ends. */
+  readonly drainMs: number
+  readonly maxSeries: number
+  /** Null: series are kept for ever. */
+  readonly seriesIdleMs: number | null
+  readonly logLevel: LogLevel
+}
+
+export interface ApplyMessage {
+  readonly type: 'apply'
+  readonly update: PlanUpdate
+  readonly generation: number
+  /** `NUMBER-HASH`, for headers and logs. */
+  readonly generationText: string
+  /** By name of the listener; one that is missing could not be bound and is not opened. */
+  readonly bindings: Readonly<Record<string, Binding>>
+}
+
+export type ToWorker =
+  | { readonly type: 'start'; readonly settings: DataPlaneSettings }
+  | ApplyMessage
+  | { readonly type: 'stats'; readonly id: number }
+  | { readonly type: 'log-level'; readonly level: LogLevel }
+  | { readonly type: 'reopen-logs' }
+  /** Finish what is in flight, then end. */
+  | { readonly type: 'drain' }
+
+export interface ListenerState {
+  readonly name: string
+  /** The Gateway server's port. */
+  readonly port: number
+  readonly address: string
+  /** Null: it listens. */
+  readonly error: string | null
+}
+
+export interface WorkerStats {
+  readonly metrics: MetricsSnapshot
+  readonly clusters: readonly ClusterStats[]
+  readonly activeRequests: number
+}
+
+export type FromWorker =
+  | { readonly type: 'applied'; readonly generation: number; readonly listeners: readonly ListenerState[] }
+  | { readonly type: 'stats'; readonly id: number; readonly stats: WorkerStats }

@@ -1,0 +1,225 @@
+/**
+ * The worker processes, as the primary sees them: it starts them, keeps them at the plan in force, replaces one that
+ * dies, and asks them what they count.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Logger, LogLevel } from '../observability/logger.ts'
+import type { MetricsAggregator } from '../observability/metrics-aggregator.ts'
+import type { ApplyMessage, DataPlaneSettings, FromWorker, ListenerState, ToWorker, WorkerStats } from './messages.ts'
+
+/** A worker that dies at once is started again after 100 ms, 200 ms … up to this. */
+const MAX_RESTART_DELAY_MS = 5000
+/** One that served this long is replaced at once. */
+const STEADY_MS = 10_000
+/** An answer to a question that takes longer is done without. */
+const STATS_TIMEOUT_MS = 1000
+
+export interface WorkerState {
+  readonly id: number
+  readonly pid: number | null
+  /** Generation that the worker serves; 0: none yet. */
+  readonly generation: number
+  readonly restarts: number
+}
+
+export interface PoolOptions {
+  readonly count: number
+  readonly settings: DataPlaneSettings
+  readonly log: Logger
+  /** Everything that a new worker must be told: the plan in force as one update, or null while there is none. */
+  readonly current: () => ApplyMessage | null
+  /** Gets what workers count; what a worker that ended had counted counts on. */
+  readonly metrics: MetricsAggregator
+}
+
+interface Slot {
+  readonly id: number
+  child: ChildProcess | null
+  startedAt: number
+  restarts: number
+  failures: number
+  generation: number
+  listeners: readonly ListenerState[]
+  lastStats: WorkerStats | null
+  timer: NodeJS.Timeout | null
+}
+
+interface Waiting {
+  readonly generation: number
+  readonly resolve: () => void
+}
+
+export class WorkerPool {
+  readonly #options: PoolOptions
+  readonly #slots: Slot[]
+  #waiting: Waiting[] = []
+  #ending = false
+  #questions = 0
+  readonly #answers = new Map<number, (stats: WorkerStats) => void>()
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+    this.#slots = Array.from({ length: options.count }, (_, index) => ({
+      id: index + 1,
+      child: null,
+      startedAt: 0,
+      restarts: 0,
+      failures: 0,
+      generation: 0,
+      listeners: [],
+      lastStats: null,
+      timer: null,
+    }))
+    for (const slot of this.#slots) this.#start(slot)
+  }
+
+  states(): WorkerState[] {
+    return this.#slots.map(({ id, child, generation, restarts }) => ({
+      id,
+      pid: child?.pid ?? null,
+      generation,
+      restarts,
+    }))
+  }
+
+  /** What the first worker that has a plan says of its listeners; an error in any worker wins. */
+  listenerStates(): ListenerState[] {
+    const byName = new Map<string, ListenerState>()
+    for (const { listeners } of this.#slots) {
+      for (const state of listeners) {
+        const known = byName.get(state.name)
+        if (known === undefined || (known.error === null && state.error !== null)) byName.set(state.name, state)
+      }
+    }
+    return [...byName.values()]
+  }
+
+  /** Tells every worker; resolves when all that live have applied it. */
+  async apply(message: ApplyMessage): Promise<void> {
+    this.#broadcast(message)
+    await new Promise<void>((resolve) => {
+      this.#waiting.push({ generation: message.generation, resolve })
+      this.#settle()
+    })
+  }
+
+  setLogLevel(level: LogLevel): void {
+    this.#broadcast({ type: 'log-level', level })
+  }
+
+  reopenLogs(): void {
+    this.#broadcast({ type: 'reopen-logs' })
+  }
+
+  /** What every worker counts; one that does not answer within a second counts as it did last time. */
+  async stats(): Promise<readonly WorkerStats[]> {
+    const all = await Promise.all(this.#slots.map((slot) => this.#ask(slot)))
+    return all.filter((stats) => stats !== null)
+  }
+
+  /** Lets every worker finish and end. */
+  async drain(): Promise<void> {
+    this.#ending = true
+    await Promise.all(
+      this.#slots.map(async (slot) => {
+        if (slot.timer !== null) clearTimeout(slot.timer)
+        const { child } = slot
+        if (child === null) return
+        const exited = new Promise((resolve) => child.once('exit', resolve))
+        tell(child, { type: 'drain' })
+        await exited
+      }),
+    )
+  }
+
+  /** Ends every worker at once. */
+  kill(): void {
+    this.#ending = true
+    for (const { child } of this.#slots) child?.kill('SIGKILL')
+  }
+
+  #start(slot: Slot): void {
+    slot.timer = null
+    slot.startedAt = performance.now()
+    const file = fileURLToPath(new URL(`./worker${extname(import.meta.filename)}`, import.meta.url))
+    const child = fork(file, { serialization: 'advanced', stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    slot.child = child
+    child.on('message', (message: FromWorker) => {
+      this.#onMessage(slot, message)
+    })
+    child.on('error', (error) => {
+      this.#options.log.error({ err: error, worker: slot.id }, 'worker process failed')
+    })
+    child.once('exit', (code, signal) => {
+      this.#onExit(slot, code, signal)
+    })
+    tell(child, { type: 'start', settings: this.#options.settings })
+    const current = this.#options.current()
+    if (current !== null) tell(child, current)
+  }
+
+  #onMessage(slot: Slot, message: FromWorker): void {
+    if (message.type === 'stats') {
+      slot.lastStats = message.stats
+      this.#options.metrics.update(String(slot.id), message.stats.metrics)
+      this.#answers.get(message.id)?.(message.stats)
+      return
+    }
+    slot.generation = message.generation
+    slot.listeners = message.listeners
+    slot.failures = 0
+    this.#settle()
+  }
+
+  #onExit(slot: Slot, code: number | null, signal: string | null): void {
+    slot.child = null
+    slot.generation = 0
+    slot.listeners = []
+    this.#settle()
+    slot.lastStats = null
+    this.#options.metrics.remove(String(slot.id))
+    if (this.#ending) return
+    slot.restarts++
+    const steady = performance.now() - slot.startedAt >= STEADY_MS
+    slot.failures = steady ? 0 : slot.failures + 1
+    const delayMs = steady ? 0 : Math.min(MAX_RESTART_DELAY_MS, 50 * 2 ** slot.failures)
+    this.#options.log.error({ worker: slot.id, code, signal, delayMs }, 'worker ended; starting another')
+    slot.timer = setTimeout(() => this.#start(slot), delayMs)
+  }
+
+  #settle(): void {
+    const living = this.#slots.filter(({ child }) => child !== null)
+    this.#waiting = this.#waiting.filter(({ generation, resolve }) => {
+      if (living.some((slot) => slot.generation < generation)) return true
+      resolve()
+      return false
+    })
+  }
+
+  async #ask(slot: Slot): Promise<WorkerStats | null> {
+    const { child } = slot
+    if (child === null) return slot.lastStats
+    const id = ++this.#questions
+    return new Promise((resolve) => {
+      const finish = (stats: WorkerStats | null) => {
+        clearTimeout(timer)
+        this.#answers.delete(id)
+        resolve(stats)
+      }
+      const timer = setTimeout(() => finish(slot.lastStats), STATS_TIMEOUT_MS)
+      this.#answers.set(id, finish)
+      tell(child, { type: 'stats', id })
+    })
+  }
+
+  #broadcast(message: ToWorker): void {
+    for (const { child } of this.#slots) if (child !== null) tell(child, message)
+  }
+}
+
+/** A worker that has just died cannot be told anything; its exit is handled elsewhere. */
+function tell(child: ChildProcess, message: ToWorker): void {
+  if (child.connected) child.send(message, () => {})
+}

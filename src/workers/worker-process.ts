@@ -1,0 +1,55 @@
+/** A worker process: it serves what the primary tells it, and ends when the primary does. */
+import { createLogger } from '../observability/logger.ts'
+import { DataPlane } from './data-plane.ts'
+import type { FromWorker, ToWorker } from './messages.ts'
+
+const send = (message: FromWorker) => process.send?.(message)
+
+let plane: DataPlane | null = null
+let log = createLogger()
+/** Messages are carried out one after the other: an update is never applied over a half-applied one. */
+let queue: Promise<void> = Promise.resolve()
+
+process.on('message', (message: ToWorker) => {
+  if (message.type === 'stats') {
+    // Answered at once: a scrape must not wait for a listener to open.
+    if (plane !== null) send({ type: 'stats', id: message.id, stats: plane.stats() })
+    return
+  }
+  queue = queue
+    .then(() => carryOut(message))
+    .catch((error: unknown) => {
+      log.error({ err: error }, 'worker could not carry out what it was told')
+    })
+})
+
+// The primary decides when a worker ends; a terminal's Ctrl-C reaches the whole process group.
+process.on('SIGINT', () => {})
+process.on('SIGTERM', () => {})
+process.on('SIGHUP', () => {})
+process.on('disconnect', () => {
+  process.exit(1)
+})
+
+async function carryOut(message: ToWorker): Promise<void> {
+  switch (message.type) {
+    case 'start':
+      log = createLogger({ level: message.settings.logLevel, fields: { worker: process.pid } })
+      plane = new DataPlane(message.settings, log)
+      return
+    case 'apply': {
+      const listeners = await plane!.apply(message)
+      send({ type: 'applied', generation: message.generation, listeners })
+      return
+    }
+    case 'log-level':
+      log.level = message.level
+      return
+    case 'reopen-logs':
+      plane?.reopenLogs()
+      return
+    case 'drain':
+      await plane?.drain()
+      process.exit(0)
+  }
+}
