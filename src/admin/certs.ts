@@ -58,7 +58,8 @@ function usersOf(plan: Plan, certificate: string): string[] {
 }
 
 async function chainOf(certificate: CertificatePlan, deps: CertificateDependencies): Promise<string> {
-  return 'certificateFile' in certificate ? deps.readFile(certificate.certificateFile) : certificate.certificateChain
+  if ('certificateFile' in certificate) return deps.readFile(certificate.certificateFile)
+  return 'caCertificates' in certificate ? certificate.caCertificates : certificate.certificateChain
 }
 
 function describe(chain: string, now: number): Omit<CertificateView, 'name' | 'usedBy'> {

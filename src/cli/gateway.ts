@@ -121,13 +121,24 @@ async function startGateway(settings: Settings, hooks: GatewayHooks, log: Logger
     },
   })
   const admin = createAdmin({
-    ...{ settings, version, store, compiler, controller, pool, source, health, page, log },
+    settings,
+    version,
+    store,
+    compiler,
+    controller,
+    pool,
+    source,
+    health,
+    page,
+    log,
     drain: () => process.kill(process.pid, 'SIGTERM'),
   })
   const [statusAddress, adminAddress] = await Promise.all([
     listenOn('status', settings.status, (port, host) => status.listen(port, host)),
     listenOn('admin', settings.admin, (port, host) => admin.listen(port, host)),
-    source.start().then(() => saved.restore((name) => source.isUnreadable(name))),
+    source.start().then(async () => {
+      if (store.wantsRestore() || source.isPartial()) await saved.restore((name) => source.isUnreadable(name))
+    }),
   ])
   await controller.refresh()
   saved.changed()

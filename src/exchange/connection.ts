@@ -3,13 +3,6 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Exchange } from './exchange.ts'
 
-/** `ADDRESS:PORT` that the client connected to; empty when the connection is gone and did not leave it behind. */
-export function localAddress(exchange: Exchange): string {
-  const socket = socketOf(exchange)
-  const address = socket?.localAddress
-  return address === undefined ? '' : joinAddress(address, socket!.localPort ?? 0)
-}
-
 /** Server name that the client asked for in TLS (SNI), or empty. */
 export function requestedServerName(exchange: Exchange): string {
   if (!exchange.listener.tls) return ''

@@ -2,7 +2,7 @@
  * Envoy's command operators by name: what each reads from an exchange (`envoy: docs/root/configuration/observability/
  * access_log/usage`, `source/common/formatter`). `substitution.ts` puts them into lines, JSON and headers.
  */
-import { localAddress, portOf, requestedServerName, tlsCipher, tlsVersion, withoutPort } from './connection.ts'
+import { portOf, requestedServerName, tlsCipher, tlsVersion, withoutPort } from './connection.ts'
 import type { Exchange } from './exchange.ts'
 import { grpcStatusCamel, grpcStatusNumber, grpcStatusSnake } from './grpc-status.ts'
 import { longResponseFlags } from './response-flags.ts'
@@ -146,7 +146,7 @@ export const OPERATORS: Readonly<Record<string, OperatorMaker>> = {
 
   ...addressForms('DOWNSTREAM_REMOTE', (exchange) => exchange.clientAddress),
   ...addressForms('DOWNSTREAM_DIRECT_REMOTE', (exchange) => exchange.peerAddress),
-  ...addressForms('DOWNSTREAM_LOCAL', localAddress),
+  ...addressForms('DOWNSTREAM_LOCAL', (exchange) => exchange.localAddress),
   REQUESTED_SERVER_NAME: bytes(requestedServerName),
   DOWNSTREAM_TLS_VERSION: plain(tlsVersion),
   DOWNSTREAM_TLS_CIPHER: plain(tlsCipher),

@@ -101,7 +101,7 @@ function replaceAll(engine: RE2JS, text: string, substitution: string): string {
   let copied = 0
   let lastEnd = -1
   // At most one match for every position, and one behind the last.
-  for (let from = 0; from <= text.length && matcher.find(from); ) {
+  for (let from = 0; from <= text.length && matcher.find(from);) {
     const [start, end] = [matcher.start(), matcher.end()]
     if (start !== end || start !== lastEnd) {
       result += text.slice(copied, start) + expand(substitution, (group) => groupText(matcher, group))

@@ -16,7 +16,8 @@ export function isDNSLabel(text: string): boolean {
 }
 
 /** Labels with dots between, the last one not all digits, perhaps a dot behind it. */
-const FQDN = /^(?:[a-zA-Z0-9](?:[-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?\.)*(?![0-9]+\.?$)[a-zA-Z0-9](?:[-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?\.?$/
+const FQDN =
+  /^(?:[a-zA-Z0-9](?:[-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?\.)*(?![0-9]+\.?$)[a-zA-Z0-9](?:[-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?\.?$/
 
 /** Whether this is a host name. Without a dot it is one, too. */
 export function isFQDN(text: string): boolean {
@@ -76,7 +77,9 @@ export function isHeaderName(text: string): boolean {
 export function isLabelKey(text: string): boolean {
   const slash = text.indexOf('/')
   const name = slash === -1 ? text : text.slice(slash + 1)
-  return (slash === -1 || isFQDN(text.slice(0, slash))) && /^[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/.test(name)
+  return (
+    (slash === -1 || isFQDN(text.slice(0, slash))) && /^[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/.test(name)
+  )
 }
 
 export function isLabelValue(text: string): boolean {

@@ -3,7 +3,7 @@
  * over one scan of the headers. A test holds them against the compiled formats that they stand for
  * (`istio: pilot/pkg/model/telemetry_logging.go`).
  */
-import { localAddress, requestedServerName } from '../exchange/connection.ts'
+import { requestedServerName } from '../exchange/connection.ts'
 import { escapeText, quoteJson } from '../exchange/escape.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import { firstValue, protocolName, underscored } from '../exchange/operators.ts'
@@ -63,7 +63,7 @@ export function createDefaultTextLine(): LogLine {
       `${exchange.bytesReceived} ${exchange.bytesSent} ${Math.trunc(durationMs)} ` +
       `${bare(serviceTime(exchange))} "${quoted(request.forwardedFor)}" "${quoted(request.userAgent)}" ` +
       `"${quoted(request.requestId)}" "${quoted(exchange.authority)}" "${upstream.endpoint || '-'}" ` +
-      `${bare(upstream.cluster)} ${upstream.localAddress || '-'} ${localAddress(exchange) || '-'} ` +
+      `${bare(upstream.cluster)} ${upstream.localAddress || '-'} ${exchange.localAddress || '-'} ` +
       `${exchange.clientAddress || '-'} ${bare(requestedServerName(exchange))} ${bare(exchange.route?.name ?? '')}\n`
     )
   }
@@ -87,7 +87,7 @@ export function createDefaultJsonLine(): LogLine {
       `"request_id":${bytes(request.requestId)},"authority":${bytes(exchange.authority)},` +
       `"upstream_host":${plain(upstream.endpoint)},"upstream_cluster":${text(upstream.cluster)},` +
       `"upstream_local_address":${plain(upstream.localAddress)},` +
-      `"downstream_local_address":${plain(localAddress(exchange))},` +
+      `"downstream_local_address":${plain(exchange.localAddress)},` +
       `"downstream_remote_address":${plain(exchange.clientAddress)},` +
       `"requested_server_name":${bytes(requestedServerName(exchange))},` +
       `"route_name":${text(exchange.route?.name ?? '')},` +

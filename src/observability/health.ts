@@ -8,8 +8,8 @@ export type HealthState = 'starting' | 'ready' | 'draining'
 
 export interface Health {
   state(): HealthState
-  isReady(): boolean
-  isLive(): boolean
+  readonly isReady: () => boolean
+  readonly isLive: () => boolean
   /** The first configuration serves. Without effect while draining. */
   markReady(): void
   /** For good: the process is about to end. */

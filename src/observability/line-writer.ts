@@ -87,6 +87,7 @@ class BatchingLineWriter implements LineWriter {
     if (next === null) return
     this.#stream = next
     // What it still has to write goes to the file that it had.
+    before?.once('error', () => before.destroy())
     before?.end()
   }
 
@@ -97,14 +98,12 @@ class BatchingLineWriter implements LineWriter {
     const stream = this.#stream
     if (stream === null) return
     await new Promise<void>((resolve) => {
-      const limit = setTimeout(() => {
-        stream.destroy()
-        resolve()
-      }, limitMs)
       const finish = (): void => {
         clearTimeout(limit)
+        stream.destroy()
         resolve()
       }
+      const limit = setTimeout(finish, limitMs)
       stream.once('close', finish)
       stream.once('error', finish)
       stream.end()

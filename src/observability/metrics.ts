@@ -33,7 +33,7 @@ export interface MetricsPageOptions {
 export interface MetricsPage {
   readonly contentType: string
   /** Scrapes that come while one is being made get the same text. */
-  text(): Promise<string>
+  readonly text: () => Promise<string>
 }
 
 /** A sample as prom-client prints it. `sharedLabels` objects are printed once and remembered. */

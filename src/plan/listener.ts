@@ -60,4 +60,14 @@ export interface FileCertificatePlan {
   readonly privateKeyFile: string
 }
 
-export type CertificatePlan = SecretCertificatePlan | FileCertificatePlan
+/** Certificates that peers are verified against, from a Secret or ConfigMap. */
+export interface CaCertificatePlan {
+  /** `ca:NAMESPACE/NAME`. */
+  readonly name: string
+  /** PEM bundle. */
+  readonly caCertificates: string
+  /** PEM. */
+  readonly crl?: string
+}
+
+export type CertificatePlan = SecretCertificatePlan | FileCertificatePlan | CaCertificatePlan

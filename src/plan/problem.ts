@@ -38,14 +38,14 @@ export interface Problem {
   readonly remedy?: string
 }
 
-/** `FILE:LINE: error: Kind namespace/name /pointer: message. Remedy. [code]`, as compilers print it. */
+/** `FILE:LINE: error: Kind namespace/name /pointer: message. Remedy [code]`, as compilers print it. */
 export function formatProblem(problem: Problem): string {
   const { origin } = problem
   const place =
     origin.source === undefined ? '' : `${origin.source}${origin.line === undefined ? '' : `:${origin.line}`}: `
   const object = origin.name === '' ? '' : `${origin.kind} ${origin.namespace}/${origin.name}`
   const where = [object, origin.pointer ?? ''].filter((part) => part !== '').join(' ')
-  const remedy = problem.remedy === undefined ? '' : ` ${problem.remedy}`
+  const remedy = problem.remedy === undefined ? '' : `. ${problem.remedy.replace(/\.$/, '')}`
   const codes = problem.istioCode === undefined ? problem.code : `${problem.code}, ${problem.istioCode}`
   return `${place}${problem.severity}: ${where === '' ? '' : `${where}: `}${problem.message}${remedy} [${codes}]`
 }

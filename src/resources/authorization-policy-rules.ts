@@ -24,7 +24,11 @@ export function validateAuthorizationPolicy(policy: AuthorizationPolicy): Proble
     findings.error('authorization-policy/provider', '/spec/provider', `a provider is for action CUSTOM, not ${action}`)
   }
   if (policy.metadata.annotations['istio.io/dry-run'] !== undefined && action !== 'ALLOW' && action !== 'DENY') {
-    findings.error('metadata/annotation', '/metadata/annotations/istio.io~1dry-run', `a dry run is possible for ALLOW and DENY, not ${action}`)
+    findings.error(
+      'metadata/annotation',
+      '/metadata/annotations/istio.io~1dry-run',
+      `a dry run is possible for ALLOW and DENY, not ${action}`,
+    )
   }
   for (const [index, rule] of (rules ?? []).entries()) checkRule(findings, `/spec/rules/${index}`, rule, action)
   return [...findings.problems]
@@ -37,8 +41,10 @@ function checkRule(findings: Findings, at: string, rule: Rule, action: string): 
     }
   }
   for (const [index, { source }] of (rule.from ?? []).entries()) checkSource(findings, `${at}/from/${index}`, source)
-  for (const [index, { operation }] of (rule.to ?? []).entries()) checkOperation(findings, `${at}/to/${index}`, operation)
-  for (const [index, condition] of (rule.when ?? []).entries()) checkCondition(findings, `${at}/when/${index}`, condition)
+  for (const [index, { operation }] of (rule.to ?? []).entries())
+    checkOperation(findings, `${at}/to/${index}`, operation)
+  for (const [index, condition] of (rule.when ?? []).entries())
+    checkCondition(findings, `${at}/when/${index}`, condition)
   if (action === 'CUSTOM') checkCustom(findings, at, rule)
   if (action === 'DENY' && usesOnlyHTTP(rule)) {
     findings.warning(CODE, at, 'on TCP, where there are no HTTP attributes, this rule denies every connection')
@@ -79,7 +85,11 @@ function checkServiceAccounts(
   const other = present(source, ['namespaces', 'notNamespaces', 'principals', 'notPrincipals'])[0]
   if (other !== undefined) findings.error(CODE, `${at}/${field}`, `${field} and ${other} exclude each other`)
   if (accounts.length > MAX_SERVICE_ACCOUNTS) {
-    findings.error(CODE, `${at}/${field}`, `at most ${MAX_SERVICE_ACCOUNTS} service accounts are possible, found ${accounts.length}`)
+    findings.error(
+      CODE,
+      `${at}/${field}`,
+      `at most ${MAX_SERVICE_ACCOUNTS} service accounts are possible, found ${accounts.length}`,
+    )
   }
   for (const [index, account] of accounts.entries()) {
     if (account.includes('*')) findings.error(CODE, `${at}/${field}/${index}`, 'a service account knows no wildcards')
@@ -91,15 +101,19 @@ function checkServiceAccounts(
 
 function checkOperation(findings: Findings, at: string, operation: Operation | undefined): void {
   if (operation === undefined || isEmpty(operation)) {
-    findings.error(CODE, at, 'an operation needs at least one field', { remedy: 'Leave "to" out to match every operation.' })
+    findings.error(CODE, at, 'an operation needs at least one field', {
+      remedy: 'Leave "to" out to match every operation.',
+    })
     return
   }
   checkNoEmptyText(findings, `${at}/operation`, operation)
   for (const field of ['ports', 'notPorts'] as const) {
-    for (const [index, port] of (operation[field] ?? []).entries()) checkPortText(findings, `${at}/operation/${field}/${index}`, port)
+    for (const [index, port] of (operation[field] ?? []).entries())
+      checkPortText(findings, `${at}/operation/${field}/${index}`, port)
   }
   for (const field of ['paths', 'notPaths'] as const) {
-    for (const [index, path] of (operation[field] ?? []).entries()) checkPath(findings, `${at}/operation/${field}/${index}`, path)
+    for (const [index, path] of (operation[field] ?? []).entries())
+      checkPath(findings, `${at}/operation/${field}/${index}`, path)
   }
 }
 
@@ -119,7 +133,11 @@ function checkPath(findings: Findings, at: string, path: string): void {
     findings.error(CODE, at, `{*} and {**} do not go together with "*": "${shorten(path)}"`)
   } else if (/\{\*\*\}.*\{/.test(path)) {
     findings.error(CODE, at, `{**} has to be the last operator of a path: "${shorten(path)}"`)
-  } else if (path.split('/').some((segment) => /[{}]/.test(segment) && !/^\{\*{1,2}\}$/.test(segment) && !segment.startsWith('{**}'))) {
+  } else if (
+    path
+      .split('/')
+      .some((segment) => /[{}]/.test(segment) && !/^\{\*{1,2}\}$/.test(segment) && !segment.startsWith('{**}'))
+  ) {
     findings.error(CODE, at, `{*} and {**} stand for whole segments: "${shorten(path)}"`)
   }
 }
@@ -159,7 +177,18 @@ function checkCondition(findings: Findings, at: string, condition: Condition): v
   }
 }
 
-const BEFORE_IDENTITY = ['principals', 'notPrincipals', 'namespaces', 'notNamespaces', 'serviceAccounts', 'notServiceAccounts', 'trustDomains', 'notTrustDomains', 'requestPrincipals', 'notRequestPrincipals'] as const
+const BEFORE_IDENTITY = [
+  'principals',
+  'notPrincipals',
+  'namespaces',
+  'notNamespaces',
+  'serviceAccounts',
+  'notServiceAccounts',
+  'trustDomains',
+  'notTrustDomains',
+  'requestPrincipals',
+  'notRequestPrincipals',
+] as const
 
 /** An external authorizer is asked before the JWT is verified: what comes from either identity is not known yet. */
 function checkCustom(findings: Findings, at: string, rule: Rule): void {
@@ -180,7 +209,9 @@ const HTTP_SOURCES = ['requestPrincipals', 'notRequestPrincipals']
 
 function usesOnlyHTTP(rule: Rule): boolean {
   const used = [
-    ...(rule.from ?? []).flatMap(({ source }) => Object.keys(source ?? {}).map((field) => HTTP_SOURCES.includes(field))),
+    ...(rule.from ?? []).flatMap(({ source }) =>
+      Object.keys(source ?? {}).map((field) => HTTP_SOURCES.includes(field)),
+    ),
     ...(rule.to ?? []).flatMap(({ operation }) =>
       Object.keys(operation ?? {}).map((field) => HTTP_OPERATIONS.includes(field)),
     ),
@@ -193,7 +224,11 @@ function isEmpty(fields: Readonly<Record<string, unknown>>): boolean {
   return Object.values(fields).every((value) => Array.isArray(value) && value.length === 0)
 }
 
-function checkNoEmptyText(findings: Findings, at: string, fields: { readonly [field: string]: readonly string[] | undefined }): void {
+function checkNoEmptyText(
+  findings: Findings,
+  at: string,
+  fields: { readonly [field: string]: readonly string[] | undefined },
+): void {
   for (const [field, values] of Object.entries(fields)) {
     const index = values?.indexOf('') ?? -1
     if (index !== -1) findings.error(CODE, `${at}/${field}/${index}`, `an entry of ${field} is empty`)

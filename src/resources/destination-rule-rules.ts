@@ -22,8 +22,10 @@ export function validateDestinationRule(rule: DestinationRule): Problem[] {
   for (const [index, subset] of (spec.subsets ?? []).entries()) {
     const at = `/spec/subsets/${index}`
     const code = 'destination-rule/subset'
-    if (!isLabel(subset.name)) findings.error(code, `${at}/name`, `"${shorten(subset.name)}" is not a name for a subset`)
-    else if (names.has(subset.name)) findings.error(code, `${at}/name`, `another subset has the name "${subset.name}" as well`)
+    if (!isLabel(subset.name))
+      findings.error(code, `${at}/name`, `"${shorten(subset.name)}" is not a name for a subset`)
+    else if (names.has(subset.name))
+      findings.error(code, `${at}/name`, `another subset has the name "${subset.name}" as well`)
     names.add(subset.name)
     checkLabels(findings, code, `${at}/labels`, subset.labels)
     checkTrafficPolicy(findings, `${at}/trafficPolicy`, subset.trafficPolicy, metadata.namespace)
@@ -39,13 +41,22 @@ function checkWorkloadSelector(findings: Findings, { spec, metadata }: Destinati
   checkSelector(findings, code, '/spec/workloadSelector/matchLabels', spec.workloadSelector.matchLabels)
   const exported = (spec.exportTo ?? []).findIndex((entry) => entry !== '.' && entry !== metadata.namespace)
   if (exported !== -1) {
-    findings.error(code, `/spec/exportTo/${exported}`, 'a rule with a workloadSelector cannot be exported to other namespaces')
+    findings.error(
+      code,
+      `/spec/exportTo/${exported}`,
+      'a rule with a workloadSelector cannot be exported to other namespaces',
+    )
   }
 }
 
 const BLOCKS = ['loadBalancer', 'connectionPool', 'outlierDetection', 'tls'] as const
 
-function checkTrafficPolicy(findings: Findings, at: string, policy: TrafficPolicy | undefined, namespace: string): void {
+function checkTrafficPolicy(
+  findings: Findings,
+  at: string,
+  policy: TrafficPolicy | undefined,
+  namespace: string,
+): void {
   if (policy === undefined) return
   const code = 'destination-rule/traffic-policy'
   if (present(policy, [...BLOCKS, 'portLevelSettings', 'tunnel', 'proxyProtocol', 'retryBudget']).length === 0) {
@@ -60,7 +71,8 @@ function checkTrafficPolicy(findings: Findings, at: string, policy: TrafficPolic
     const portAt = `${at}/portLevelSettings/${index}`
     if (settings.port?.number === undefined) findings.error(code, portAt, '"port" with its "number" is missing')
     else checkPort(findings, code, `${portAt}/port/number`, settings.port.number)
-    if (present(settings, BLOCKS).length === 0) findings.error(code, portAt, 'settings of a port need at least one field')
+    if (present(settings, BLOCKS).length === 0)
+      findings.error(code, portAt, 'settings of a port need at least one field')
     checkBlocks(findings, portAt, settings, namespace)
   }
   const percent = policy.retryBudget?.percent
@@ -69,7 +81,12 @@ function checkTrafficPolicy(findings: Findings, at: string, policy: TrafficPolic
   }
 }
 
-function checkBlocks(findings: Findings, at: string, policy: TrafficPolicy | PortTrafficPolicy, namespace: string): void {
+function checkBlocks(
+  findings: Findings,
+  at: string,
+  policy: TrafficPolicy | PortTrafficPolicy,
+  namespace: string,
+): void {
   checkLoadBalancer(findings, `${at}/loadBalancer`, policy.loadBalancer, policy.outlierDetection !== undefined)
   checkConnectionPool(findings, `${at}/connectionPool`, policy.connectionPool)
   checkOutlierDetection(findings, `${at}/outlierDetection`, policy.outlierDetection)
@@ -84,7 +101,11 @@ function checkTunnel(findings: Findings, at: string, tunnel: TrafficPolicy['tunn
     findings.error(code, `${at}/protocol`, `expected CONNECT or POST, found "${shorten(protocol)}"`)
   }
   if (tunnel.targetHost === '' || tunnel.targetHost.startsWith('*')) {
-    findings.error(code, `${at}/targetHost`, `expected a host name or an address, found "${shorten(tunnel.targetHost)}"`)
+    findings.error(
+      code,
+      `${at}/targetHost`,
+      `expected a host name or an address, found "${shorten(tunnel.targetHost)}"`,
+    )
   } else checkHost(findings, code, `${at}/targetHost`, tunnel.targetHost, ['ip'])
   checkPort(findings, code, `${at}/targetPort`, tunnel.targetPort)
 }
@@ -110,7 +131,11 @@ function checkConnectionPool(findings: Findings, at: string, pool: ConnectionPoo
   })
   checkDuration(findings, code, `${at}/http/idleTimeout`, http.idleTimeout)
   if (http.useClientProtocol === true && http.h2UpgradePolicy === 'UPGRADE') {
-    findings.error(code, `${at}/http/h2UpgradePolicy`, 'useClientProtocol and h2UpgradePolicy: UPGRADE exclude each other')
+    findings.error(
+      code,
+      `${at}/http/h2UpgradePolicy`,
+      'useClientProtocol and h2UpgradePolicy: UPGRADE exclude each other',
+    )
   }
   const keepAlive = http.http2KeepAlive
   if (keepAlive === undefined) return
@@ -127,7 +152,8 @@ function checkNotNegative(
   values: Readonly<Record<string, number | undefined>>,
 ): void {
   for (const [field, value] of Object.entries(values)) {
-    if (value !== undefined && value < 0) findings.error(code, `${at}/${field}`, `${field} is 0 or more, found ${value}`)
+    if (value !== undefined && value < 0)
+      findings.error(code, `${at}/${field}`, `${field} is 0 or more, found ${value}`)
   }
 }
 
@@ -150,10 +176,15 @@ function checkOutlierDetection(findings: Findings, at: string, outlier: OutlierD
     )
   }
   if (outlier.consecutiveErrors !== undefined) {
-    findings.warning('schema/deprecated', `${at}/consecutiveErrors`, 'consecutiveErrors is deprecated and has no effect', {
-      istioCode: 'IST0002',
-      remedy: 'Write consecutiveGatewayErrors or consecutive5xxErrors.',
-    })
+    findings.warning(
+      'schema/deprecated',
+      `${at}/consecutiveErrors`,
+      'consecutiveErrors is deprecated and has no effect',
+      {
+        istioCode: 'IST0002',
+        remedy: 'Write consecutiveGatewayErrors or consecutive5xxErrors.',
+      },
+    )
   }
 }
 
@@ -167,18 +198,27 @@ function checkClientTLS(findings: Findings, at: string, tls: ClientTLSSettings |
   if (tls.insecureSkipVerify === true) {
     const verifying = present(tls, ['caCertificates', 'subjectAltNames'])[0]
     if (verifying !== undefined) {
-      findings.error(code, `${at}/${verifying}`, `with insecureSkipVerify nothing is verified: "${verifying}" cannot be set`)
+      findings.error(
+        code,
+        `${at}/${verifying}`,
+        `with insecureSkipVerify nothing is verified: "${verifying}" cannot be set`,
+      )
     }
   }
   if (tls.mode === 'ISTIO_MUTUAL') {
     const other = present(tls, [...FILES, 'credentialName'])[0]
     if (other !== undefined) {
-      findings.error(code, `${at}/${other}`, `with ISTIO_MUTUAL the mesh gives the certificates: "${other}" cannot be set`)
+      findings.error(
+        code,
+        `${at}/${other}`,
+        `with ISTIO_MUTUAL the mesh gives the certificates: "${other}" cannot be set`,
+      )
     }
     return
   }
   if (credential !== '') {
-    if (files[0] !== undefined) findings.error(code, `${at}/${files[0]}`, `credentialName and ${files[0]} exclude each other`)
+    if (files[0] !== undefined)
+      findings.error(code, `${at}/${files[0]}`, `credentialName and ${files[0]} exclude each other`)
     checkConfigMapCredential(findings, `${at}/credentialName`, credential, namespace)
   } else if (tls.mode === 'MUTUAL') {
     for (const field of ['clientCertificate', 'privateKey'] as const) {

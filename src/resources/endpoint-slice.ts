@@ -5,9 +5,7 @@ import { flag, type Frozen, integer, list, optional, text, texts } from './schem
 
 const EndpointSchema = Type.Object({
   addresses: texts,
-  conditions: optional(
-    Type.Object({ ready: optional(flag), serving: optional(flag), terminating: optional(flag) }),
-  ),
+  conditions: optional(Type.Object({ ready: optional(flag), serving: optional(flag), terminating: optional(flag) })),
   hostname: optional(text),
   nodeName: optional(text),
   zone: optional(text),

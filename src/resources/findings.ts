@@ -2,6 +2,8 @@
 import type { Problem, Severity } from '../plan/problem.ts'
 import type { Metadata } from './resource.ts'
 
+export type { Problem } from '../plan/problem.ts'
+
 export interface Findings {
   readonly problems: readonly Problem[]
   /** The object is refused. */
@@ -12,7 +14,7 @@ export interface Findings {
 }
 
 export interface MoreAboutFinding {
-  readonly remedy?: string
+  readonly remedy?: string | undefined
   readonly istioCode?: string
 }
 
@@ -32,7 +34,10 @@ export function createFindings(object: {
 
   function add(severity: Severity, code: string, pointer: string, message: string, more: MoreAboutFinding = {}): void {
     // An error is never dropped for the warnings before it: it decides whether the object is used.
-    if (problems.length >= MAX_PROBLEMS && (severity !== 'error' || problems.some((known) => known.severity === 'error')))
+    if (
+      problems.length >= MAX_PROBLEMS &&
+      (severity !== 'error' || problems.some((known) => known.severity === 'error'))
+    )
       return
     const istioCode = more.istioCode ?? (severity === 'info' ? undefined : ISTIO_CODE[severity])
     problems.push({
@@ -59,9 +64,6 @@ export function pointerToken(key: string): string {
 }
 
 /** Keys out of `keys` that the object sets. */
-export function present<Key extends string>(
-  object: { readonly [Name in Key]?: unknown },
-  keys: readonly Key[],
-): Key[] {
+export function present<Key extends string>(object: { readonly [Name in Key]?: unknown }, keys: readonly Key[]): Key[] {
   return keys.filter((key) => object[key] !== undefined)
 }

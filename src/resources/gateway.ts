@@ -20,9 +20,7 @@ export const PortSchema = fields({
 
 export const ServerTLSSettingsSchema = fields({
   httpsRedirect: optional(flag),
-  mode: optional(
-    word(['PASSTHROUGH', 'SIMPLE', 'MUTUAL', 'AUTO_PASSTHROUGH', 'ISTIO_MUTUAL', 'OPTIONAL_MUTUAL']),
-  ),
+  mode: optional(word(['PASSTHROUGH', 'SIMPLE', 'MUTUAL', 'AUTO_PASSTHROUGH', 'ISTIO_MUTUAL', 'OPTIONAL_MUTUAL'])),
   serverCertificate: optional(text),
   privateKey: optional(text),
   caCertificates: optional(text),
@@ -111,7 +109,11 @@ export function validateGateway(gateway: Gateway): Problem[] {
   const findings = createFindings(gateway)
   const { servers = [], selector } = gateway.spec
   if (!isDNSLabel(gateway.metadata.name)) {
-    findings.error('gateway/name', '/metadata/name', `the name of a Gateway is one DNS label, found "${gateway.metadata.name}"`)
+    findings.error(
+      'gateway/name',
+      '/metadata/name',
+      `the name of a Gateway is one DNS label, found "${gateway.metadata.name}"`,
+    )
   }
   if (servers.length === 0) findings.error('gateway/servers', '/spec', 'a Gateway needs at least one server')
   checkSelector(findings, 'gateway/selector', '/spec/selector', selector, 'fine')
@@ -120,7 +122,11 @@ export function validateGateway(gateway: Gateway): Problem[] {
     const at = `/spec/servers/${index}`
     checkServer(findings, at, server)
     if (portNames.has(server.port.name)) {
-      findings.error('gateway/port', `${at}/port/name`, `another server's port has the name "${server.port.name}" as well`)
+      findings.error(
+        'gateway/port',
+        `${at}/port/name`,
+        `another server's port has the name "${server.port.name}" as well`,
+      )
     }
     portNames.add(server.port.name)
   }
@@ -147,9 +153,14 @@ function checkServer(findings: Findings, at: string, server: Server): void {
   }
   const protocol = PROTOCOLS[port.protocol.toLowerCase()]
   if (protocol === undefined) {
-    findings.error('gateway/protocol', `${at}/port/protocol`, `"${port.protocol}" is not a protocol that a Gateway knows`, {
-      remedy: `It knows ${Object.keys(PROTOCOLS).join(', ').toUpperCase()}.`,
-    })
+    findings.error(
+      'gateway/protocol',
+      `${at}/port/protocol`,
+      `"${port.protocol}" is not a protocol that a Gateway knows`,
+      {
+        remedy: `It knows ${Object.keys(PROTOCOLS).join(', ').toUpperCase()}.`,
+      },
+    )
   } else {
     checkTLSPresence(findings, at, server, protocol)
   }
@@ -191,7 +202,9 @@ function checkTLSPresence(findings: Findings, at: string, server: Server, protoc
       remedy: 'With protocol TLS the gateway ends TLS and goes on with tcp routes.',
     })
   } else if (protocol === 'http') {
-    const others = Object.keys(tls).filter((key) => key !== 'httpsRedirect' && !(key === 'mode' && tls.mode === 'PASSTHROUGH'))
+    const others = Object.keys(tls).filter(
+      (key) => key !== 'httpsRedirect' && !(key === 'mode' && tls.mode === 'PASSTHROUGH'),
+    )
     if (others.length > 0) {
       findings.error(
         'gateway/tls',
@@ -202,7 +215,11 @@ function checkTLSPresence(findings: Findings, at: string, server: Server, protoc
     }
   }
   if (tls.httpsRedirect === true && protocol !== 'http') {
-    findings.warning('gateway/tls', `${at}/tls/httpsRedirect`, 'httpsRedirect has an effect only on a plain HTTP server')
+    findings.warning(
+      'gateway/tls',
+      `${at}/tls/httpsRedirect`,
+      'httpsRedirect has an effect only on a plain HTTP server',
+    )
   }
 }
 
@@ -216,15 +233,24 @@ function checkServerTLS(findings: Findings, at: string, tls: ServerTLSSettings):
   checkCiphers(findings, at, tls)
   if (mode === 'ISTIO_MUTUAL') {
     if (given[0] !== undefined) {
-      findings.error(code, `${at}/${given[0]}`, `with ISTIO_MUTUAL the mesh gives the certificates: "${given[0]}" cannot be set`)
+      findings.error(
+        code,
+        `${at}/${given[0]}`,
+        `with ISTIO_MUTUAL the mesh gives the certificates: "${given[0]}" cannot be set`,
+      )
     }
     return
   }
   if (mode === 'PASSTHROUGH' || mode === 'AUTO_PASSTHROUGH') {
     if (given[0] !== undefined) {
-      findings.warning(code, `${at}/${given[0]}`, `with ${mode} TLS is not ended here, so certificates have no effect`, {
-        ...(tls.mode === undefined ? { remedy: 'PASSTHROUGH is the default; set mode: SIMPLE to end TLS here.' } : {}),
-      })
+      findings.warning(
+        code,
+        `${at}/${given[0]}`,
+        `with ${mode} TLS is not ended here, so certificates have no effect`,
+        {
+          remedy: tls.mode === undefined ? 'PASSTHROUGH is the default; set mode: SIMPLE to end TLS here.' : undefined,
+        },
+      )
     }
     return
   }
@@ -243,7 +269,13 @@ function checkCertificateSource(findings: Findings, at: string, tls: ServerTLSSe
   const credentials = tls.credentialName !== undefined || tls.credentialNames !== undefined
   const mutual = mode === 'MUTUAL' || mode === 'OPTIONAL_MUTUAL'
   if (tls.caCrl !== undefined && (credentials || mode === 'SIMPLE')) {
-    findings.error(code, `${at}/caCrl`, credentials ? 'with a credential the CRL is in its Secret' : 'SIMPLE asks for no client certificate, so it has no use for a CRL')
+    findings.error(
+      code,
+      `${at}/caCrl`,
+      credentials
+        ? 'with a credential the CRL is in its Secret'
+        : 'SIMPLE asks for no client certificate, so it has no use for a CRL',
+    )
   }
   if ((tls.tlsCertificates?.length ?? 0) > 2) {
     findings.warning(code, `${at}/tlsCertificates`, 'two certificates (RSA and ECDSA) are used at most')
@@ -275,7 +307,11 @@ function checkCiphers(findings: Findings, at: string, tls: ServerTLSSettings): v
   for (const [index, suite] of (tls.cipherSuites ?? []).entries()) {
     const reason = !CIPHER_SUITES.includes(suite) ? 'is not known' : seen.has(suite) ? 'is listed twice' : undefined
     if (reason !== undefined) {
-      findings.warning('gateway/tls', `${at}/cipherSuites/${index}`, `the cipher suite "${suite}" ${reason}; it is ignored`)
+      findings.warning(
+        'gateway/tls',
+        `${at}/cipherSuites/${index}`,
+        `the cipher suite "${suite}" ${reason}; it is ignored`,
+      )
     }
     seen.add(suite)
   }

@@ -21,14 +21,21 @@ export function checkRedirect(
   if (redirect.port !== undefined && redirect.derivePort !== undefined) {
     findings.error(code, `${at}/derivePort`, 'port and derivePort exclude each other')
   }
-  if (redirect.prefixRewrite !== undefined && matches.some(({ uri }) => uri !== undefined && uri.prefix === undefined)) {
+  if (
+    redirect.prefixRewrite !== undefined &&
+    matches.some(({ uri }) => uri !== undefined && uri.prefix === undefined)
+  ) {
     findings.error(code, `${at}/prefixRewrite`, 'prefixRewrite needs matches by uri.prefix alone')
   }
   const { redirectCode: status, scheme } = redirect
   if (status !== undefined && (status < 300 || status > 399)) {
     findings.error(code, `${at}/redirectCode`, `a redirect's code is from 300 to 399, found ${status}`)
   } else if (status !== undefined && ![301, 302, 303, 307, 308].includes(status)) {
-    findings.warning(code, `${at}/redirectCode`, `only 301, 302, 303, 307 and 308 redirect; with ${status} the rule does nothing`)
+    findings.warning(
+      code,
+      `${at}/redirectCode`,
+      `only 301, 302, 303, 307 and 308 redirect; with ${status} the rule does nothing`,
+    )
   }
   if (scheme !== undefined && scheme !== '' && scheme !== 'http' && scheme !== 'https') {
     findings.error(code, `${at}/scheme`, `expected http or https, found "${shorten(scheme)}"`)
@@ -116,7 +123,6 @@ function checkOperationName(findings: Findings, at: string, name: string, author
 
 function checkValue(findings: Findings, at: string, value: string): void {
   const code = 'virtual-service/headers'
-  // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(value)) {
     findings.error(code, at, 'a header value cannot have control characters in it')
   }

@@ -150,7 +150,8 @@ export function checkCors(findings: Findings, at: string, cors: CorsPolicy | und
   const code = 'virtual-service/cors'
   for (const [index, origin] of (cors.allowOrigins ?? []).entries()) {
     const originAt = `${at}/allowOrigins/${index}`
-    if (Object.keys(origin).length === 0) findings.error(code, originAt, 'an origin needs one of exact, prefix and regex')
+    if (Object.keys(origin).length === 0)
+      findings.error(code, originAt, 'an origin needs one of exact, prefix and regex')
     checkStringMatch(findings, originAt, origin)
   }
   if (cors.allowOrigin !== undefined) {
@@ -164,7 +165,8 @@ export function checkCors(findings: Findings, at: string, cors: CorsPolicy | und
     findings.error(code, `${at}/allowMethods/${index}`, `"${shorten(method)}" is not a method of HTTP`)
   }
   for (const field of ['allowHeaders', 'exposeHeaders'] as const) {
-    for (const [index, name] of (cors[field] ?? []).entries()) checkHeaderName(findings, code, `${at}/${field}/${index}`, name)
+    for (const [index, name] of (cors[field] ?? []).entries())
+      checkHeaderName(findings, code, `${at}/${field}/${index}`, name)
   }
   checkDuration(findings, code, `${at}/maxAge`, cors.maxAge, 'zero')
   if (cors.maxAge !== undefined && (parseDuration(cors.maxAge) ?? 0) % 1000 !== 0) {

@@ -20,7 +20,8 @@ export function checkHTTPRoute(findings: Findings, at: string, route: HTTPRoute,
   }
   if (route.route !== undefined && route.route.length > 0) {
     checkWeights(findings, at, route.route)
-    for (const [index, { headers }] of route.route.entries()) checkHeaders(findings, `${at}/route/${index}/headers`, headers)
+    for (const [index, { headers }] of route.route.entries())
+      checkHeaders(findings, `${at}/route/${index}/headers`, headers)
   }
   checkRedirect(findings, `${at}/redirect`, route.redirect, route.match ?? [])
   checkDirectResponse(findings, `${at}/directResponse`, route.directResponse)
@@ -45,10 +46,12 @@ function checkAction(findings: Findings, at: string, route: HTTPRoute, { isDeleg
     findings.error(code, `${at}/${all[1]}`, `an http rule does one thing: ${all.join(' and ')} exclude each other`)
   }
   if (route.delegate !== undefined) {
-    if (isDelegate) findings.error(code, `${at}/delegate`, 'a delegate (a VirtualService without hosts) cannot delegate further')
+    if (isDelegate)
+      findings.error(code, `${at}/delegate`, 'a delegate (a VirtualService without hosts) cannot delegate further')
     if ((route.delegate.name ?? '') === '') findings.error(code, `${at}/delegate`, '"name" of the delegate is missing')
   }
-  const local = route.redirect !== undefined ? 'redirect' : route.directResponse !== undefined ? 'directResponse' : undefined
+  const local =
+    route.redirect !== undefined ? 'redirect' : route.directResponse !== undefined ? 'directResponse' : undefined
   if (local !== undefined) {
     for (const field of present(route, ['fault', 'rewrite'])) {
       findings.error(code, `${at}/${field}`, `${field} cannot stand beside ${local}`)
@@ -57,7 +60,12 @@ function checkAction(findings: Findings, at: string, route: HTTPRoute, { isDeleg
 }
 
 /** One condition of an http rule, or of another policy that is written the same way. */
-export function checkMatch(findings: Findings, at: string, match: HTTPMatchRequest, { onGateway, isDelegate }: HTTPRouteContext): void {
+export function checkMatch(
+  findings: Findings,
+  at: string,
+  match: HTTPMatchRequest,
+  { onGateway, isDelegate }: HTTPRouteContext,
+): void {
   const code = 'virtual-service/match'
   checkStringMatch(findings, `${at}/uri`, match.uri, 'empty-prefix')
   checkStringMatch(findings, `${at}/scheme`, match.scheme)

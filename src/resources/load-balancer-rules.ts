@@ -16,7 +16,8 @@ export function checkLoadBalancer(
   if (settings.simple !== undefined && settings.consistentHash !== undefined) {
     findings.error(CODE, `${at}/consistentHash`, 'simple and consistentHash exclude each other')
   }
-  if (settings.consistentHash !== undefined) checkConsistentHash(findings, `${at}/consistentHash`, settings.consistentHash)
+  if (settings.consistentHash !== undefined)
+    checkConsistentHash(findings, `${at}/consistentHash`, settings.consistentHash)
   if (settings.localityLbSetting !== undefined) {
     checkLocality(findings, `${at}/localityLbSetting`, settings.localityLbSetting, hasOutlierDetection)
     if (settings.zoneAwareLbSetting !== undefined) {
@@ -64,7 +65,11 @@ function checkConsistentHash(findings: Findings, at: string, hash: ConsistentHas
   }
   const size = hash.maglev?.tableSize
   if (size !== undefined && (size >= MAGLEV_LIMIT || !isPrime(size))) {
-    findings.error(CODE, `${at}/maglev/tableSize`, `a table's size is a prime number below ${MAGLEV_LIMIT}, found ${size}`)
+    findings.error(
+      CODE,
+      `${at}/maglev/tableSize`,
+      `a table's size is a prime number below ${MAGLEV_LIMIT}, found ${size}`,
+    )
   }
 }
 
@@ -100,8 +105,15 @@ function checkLocality(
     const other = failover.length > 0 ? 'failover' : 'failoverPriority'
     findings.error(CODE, `${at}/${other}`, `distribute and ${other} exclude each other`)
   }
-  if (failover.length > 0 && failoverPriority.some((label) => label.split('=')[0] === 'topology.kubernetes.io/region')) {
-    findings.error(CODE, `${at}/failoverPriority`, 'failover already orders regions: failoverPriority cannot list them too')
+  if (
+    failover.length > 0 &&
+    failoverPriority.some((label) => label.split('=')[0] === 'topology.kubernetes.io/region')
+  ) {
+    findings.error(
+      CODE,
+      `${at}/failoverPriority`,
+      'failover already orders regions: failoverPriority cannot list them too',
+    )
   }
   const origins: string[] = []
   for (const [index, { from = '', to = {} }] of distribute.entries()) {
@@ -135,7 +147,10 @@ function checkDistribution(findings: Findings, at: string, to: Readonly<Record<s
 
 function checkFailover(findings: Findings, at: string, from: string, to: string): void {
   if (from === to) findings.error(CODE, at, `a region cannot fail over to itself ("${shorten(from)}")`)
-  for (const [field, region] of [['from', from], ['to', to]] as const) {
+  for (const [field, region] of [
+    ['from', from],
+    ['to', to],
+  ] as const) {
     if (region === '' || region.includes('*') || region.includes('/')) {
       findings.error(CODE, `${at}/${field}`, `expected the name of a region, found "${shorten(region)}"`)
     }
@@ -143,11 +158,20 @@ function checkFailover(findings: Findings, at: string, from: string, to: string)
 }
 
 /** `region/zone/subzone`, from the left, with `*` as the last part; none may cover another one. */
-function checkLocalities(findings: Findings, at: string, localities: readonly string[], earlier: readonly string[]): void {
+function checkLocalities(
+  findings: Findings,
+  at: string,
+  localities: readonly string[],
+  earlier: readonly string[],
+): void {
   for (const locality of localities) {
     const parts = locality.split('/')
     if (parts.length > 3 || parts.some((part) => part === '') || parts.slice(0, -1).includes('*')) {
-      findings.error(CODE, at, `expected REGION/ZONE/SUBZONE, "*" as its last part perhaps; found "${shorten(locality)}"`)
+      findings.error(
+        CODE,
+        at,
+        `expected REGION/ZONE/SUBZONE, "*" as its last part perhaps; found "${shorten(locality)}"`,
+      )
     }
     const other = earlier.find((candidate) => overlap(candidate, locality))
     if (other !== undefined) findings.error(CODE, at, `the localities "${other}" and "${locality}" overlap`)

@@ -60,10 +60,14 @@ function checkName(findings: Findings, metadata: unknown, name: unknown): void {
     findings.error('schema/required', '/metadata', '"name" is missing')
   } else if (typeof name !== 'string') {
     findings.error('schema/type', '/metadata/name', `expected a text, found ${quote(name)}`, {
-      ...(typeof name === 'number' ? { remedy: `Put it in quotes: "${name}".` } : {}),
+      remedy: typeof name === 'number' ? `Put it in quotes: "${name}".` : undefined,
     })
   } else if (name.length > MAX_NAME || !NAME.test(name)) {
-    findings.error('metadata/name', '/metadata/name', `${quote(name)} is not a name: lower-case letters, digits, "-" and "." make one`)
+    findings.error(
+      'metadata/name',
+      '/metadata/name',
+      `${quote(name)} is not a name: lower-case letters, digits, "-" and "." make one`,
+    )
   }
 }
 
@@ -79,9 +83,14 @@ function texts(findings: Findings, at: string, value: unknown): Readonly<Record<
     if (typeof text === 'string' && key !== '__proto__') result[key] = text
     else if (text !== null) {
       const scalar = typeof text === 'number' || typeof text === 'boolean'
-      findings.error('schema/type', `${at}/${pointerToken(key)}`, `expected a text, found ${scalar ? String(text) : 'something else'}`, {
-        ...(scalar ? { remedy: `Put it in quotes: "${text}".` } : {}),
-      })
+      findings.error(
+        'schema/type',
+        `${at}/${pointerToken(key)}`,
+        `expected a text, found ${scalar ? String(text) : 'something else'}`,
+        {
+          remedy: scalar ? `Put it in quotes: "${text}".` : undefined,
+        },
+      )
     }
   }
   return result
@@ -90,7 +99,11 @@ function texts(findings: Findings, at: string, value: unknown): Readonly<Record<
 function checkAnnotations(findings: Findings, entry: KindEntry, annotations: Readonly<Record<string, string>>): void {
   const at = (name: string) => `/metadata/annotations/${pointerToken(name)}`
   if (annotations[ALWAYS_REJECT] !== undefined) {
-    findings.error('metadata/annotation', at(ALWAYS_REJECT), `the annotation ${ALWAYS_REJECT} asks for this to be refused`)
+    findings.error(
+      'metadata/annotation',
+      at(ALWAYS_REJECT),
+      `the annotation ${ALWAYS_REJECT} asks for this to be refused`,
+    )
   }
   if (annotations[PARENTS] !== undefined) {
     findings.error('metadata/annotation', at(PARENTS), `the annotation ${PARENTS} is not for users`)

@@ -94,9 +94,14 @@ function bodyOf(value: Record<string, unknown>, entry: KindEntry, findings: Find
   if (entry.body === 'root') return rest
   for (const field of Object.keys(rest)) {
     if (field === 'spec') continue
-    findings.warning('schema/unknown-field', `/${field}`, `there is no field "${shorten(field)}" beside "spec"; it has no effect`, {
-      ...(Object.hasOwn(fieldsOf(entry), field) ? { remedy: 'Indent it under "spec:".' } : {}),
-    })
+    findings.warning(
+      'schema/unknown-field',
+      `/${field}`,
+      `there is no field "${shorten(field)}" beside "spec"; it has no effect`,
+      {
+        remedy: Object.hasOwn(fieldsOf(entry), field) ? 'Indent it under "spec:".' : undefined,
+      },
+    )
   }
   return rest['spec'] ?? {}
 }

@@ -76,9 +76,11 @@ export type RateLimitPolicy = Resource<'RateLimitPolicy', RateLimitPolicySpec>
 export function validateRateLimitPolicy(policy: RateLimitPolicy): Problem[] {
   const findings = createFindings(policy)
   const { rules = [], defaults = {}, targetRefs = [] } = policy.spec
-  if (rules.length === 0) findings.error('rate-limit-policy/rules', '/spec', 'a RateLimitPolicy needs at least one rule')
+  if (rules.length === 0)
+    findings.error('rate-limit-policy/rules', '/spec', 'a RateLimitPolicy needs at least one rule')
   for (const [index, { name }] of targetRefs.entries()) {
-    if (name === '') findings.error('rate-limit-policy/target', `/spec/targetRefs/${index}/name`, 'a name is needed here')
+    if (name === '')
+      findings.error('rate-limit-policy/target', `/spec/targetRefs/${index}/name`, 'a name is needed here')
   }
   checkRuleFields(findings, '/spec/defaults', defaults)
   const names = new Set<string>()
@@ -90,7 +92,11 @@ export function validateRateLimitPolicy(policy: RateLimitPolicy): Problem[] {
     if (rule.name !== undefined) {
       if (rule.name === '') findings.error('rate-limit-policy/rules', `${at}/name`, 'the name of the rule is empty')
       if (names.has(rule.name)) {
-        findings.error('rate-limit-policy/rules', `${at}/name`, `another rule has the name "${shorten(rule.name)}" as well`)
+        findings.error(
+          'rate-limit-policy/rules',
+          `${at}/name`,
+          `another rule has the name "${shorten(rule.name)}" as well`,
+        )
       }
       names.add(rule.name)
     }
@@ -116,7 +122,11 @@ function checkRuleFields(findings: Findings, at: string, rule: RateLimitDefaults
     checkHeaderName(findings, 'rate-limit-policy/hits', `${at}/hits/header`, rule.hits.header)
   }
   if (rule.status !== undefined && (rule.status < 400 || rule.status > 599)) {
-    findings.error('rate-limit-policy/status', `${at}/status`, `a refusal has a status from 400 to 599, found ${rule.status}`)
+    findings.error(
+      'rate-limit-policy/status',
+      `${at}/status`,
+      `a refusal has a status from 400 to 599, found ${rule.status}`,
+    )
   }
 }
 
@@ -124,9 +134,14 @@ function checkKey(findings: Findings, at: string, key: RateLimitKey): void {
   const code = 'rate-limit-policy/key'
   const set = Object.keys(key)
   if (set.length !== 1) {
-    findings.error(code, at, `an entry of "key" is one attribute of the request, found ${set.length === 0 ? 'none' : set.join(' and ')}`, {
-      remedy: set.length === 0 ? 'For example "- clientIP: {}".' : 'Begin each attribute with "- ".',
-    })
+    findings.error(
+      code,
+      at,
+      `an entry of "key" is one attribute of the request, found ${set.length === 0 ? 'none' : set.join(' and ')}`,
+      {
+        remedy: set.length === 0 ? 'For example "- clientIP: {}".' : 'Begin each attribute with "- ".',
+      },
+    )
   }
   for (const field of ['header', 'cookie', 'query', 'claim'] as const) {
     if (key[field] === '') findings.error(code, `${at}/${field}`, 'a name is needed here')

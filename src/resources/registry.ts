@@ -39,7 +39,12 @@ export interface KindEntry<Name extends Kind = Kind> {
   readonly validate: (resource: ResourcesByKind[Name]) => Problem[]
 }
 
-const NETWORKING = { group: 'networking.istio.io', versions: ['v1', 'v1beta1', 'v1alpha3'], namespaced: true, body: 'spec' } as const
+const NETWORKING = {
+  group: 'networking.istio.io',
+  versions: ['v1', 'v1beta1', 'v1alpha3'],
+  namespaced: true,
+  body: 'spec',
+} as const
 const SECURITY = { group: 'security.istio.io', versions: ['v1', 'v1beta1'], namespaced: true, body: 'spec' } as const
 const CORE = { group: '', versions: ['v1'], namespaced: true } as const
 
@@ -170,7 +175,10 @@ export function lookUpKind(apiVersion: string, kind: string): KindLookup {
     return { status: 'unknown-kind', suggestion: `${kind} is in ${entry.group}/${entry.versions[0]}` }
   }
   const known = Object.values(KINDS).filter((candidate) => candidate.group === group)
-  const meant = nearest(kind, known.map((candidate) => candidate.kind))
+  const meant = nearest(
+    kind,
+    known.map((candidate) => candidate.kind),
+  )
   return { status: 'unknown-kind', ...(meant === undefined ? {} : { suggestion: `Did you mean ${meant}?` }) }
 }
 

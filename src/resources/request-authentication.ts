@@ -75,7 +75,8 @@ function checkJWTRule(findings: Findings, at: string, rule: JWTRule): void {
   }
   for (const [index, { header, claim }] of (rule.outputClaimToHeaders ?? []).entries()) {
     checkHeaderName(findings, code, `${at}/outputClaimToHeaders/${index}/header`, header)
-    if (claim === '') findings.error(code, `${at}/outputClaimToHeaders/${index}/claim`, 'the name of the claim is empty')
+    if (claim === '')
+      findings.error(code, `${at}/outputClaimToHeaders/${index}/claim`, 'the name of the claim is empty')
   }
   checkDuration(findings, code, `${at}/timeout`, rule.timeout)
 }

@@ -72,7 +72,11 @@ export function checkGatewayNames(findings: Findings, code: string, at: string, 
 }
 
 /** The destinations of a route of any kind. */
-export function checkWeights(findings: Findings, at: string, destinations: readonly RouteDestination[] | undefined): void {
+export function checkWeights(
+  findings: Findings,
+  at: string,
+  destinations: readonly RouteDestination[] | undefined,
+): void {
   const code = 'virtual-service/route'
   if (destinations === undefined || destinations.length === 0) {
     findings.error(code, at, '"route" is missing or empty')

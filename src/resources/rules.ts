@@ -161,7 +161,12 @@ interface TargetReference {
   readonly namespace?: string
 }
 
-const TARGETS = ['/Service', 'networking.istio.io/ServiceEntry', 'gateway.networking.k8s.io/Gateway', 'gateway.networking.k8s.io/GatewayClass']
+const TARGETS = [
+  '/Service',
+  'networking.istio.io/ServiceEntry',
+  'gateway.networking.k8s.io/Gateway',
+  'gateway.networking.k8s.io/GatewayClass',
+]
 
 /** `selector` or `targetRefs` of a policy, never both. */
 export function checkPolicyTargets(findings: Findings, code: string, spec: PolicyTargets): void {

@@ -130,7 +130,7 @@ function fits(schema: SchemaNode, value: unknown): boolean {
 function unknownField(key: string, pointer: string, known: readonly string[], { findings }: SchemaCheckOptions): void {
   const meant = nearest(key, known)
   findings.warning('schema/unknown-field', pointer, `there is no field "${shorten(key)}" here; it has no effect`, {
-    ...(meant === undefined ? {} : { remedy: `Did you mean "${meant}"?` }),
+    remedy: meant === undefined ? undefined : `Did you mean "${meant}"?`,
   })
 }
 
@@ -141,18 +141,15 @@ function wrongWord(schema: SchemaNode, value: unknown, pointer: string, options:
     'schema/type',
     pointer,
     `expected one of ${words.join(', ')}; found ${found(value, options)}`,
-    meant === undefined ? {} : { remedy: `Did you mean ${meant}?` },
+    { remedy: meant === undefined ? undefined : `Did you mean ${meant}?` },
   )
 }
 
 function wrongType(schema: SchemaNode, value: unknown, pointer: string, options: SchemaCheckOptions): undefined {
   const remedy = remedyFor(schema, value, options)
-  options.findings.error(
-    'schema/type',
-    pointer,
-    `expected ${expected(schema)}, found ${found(value, options)}`,
-    remedy === undefined ? {} : { remedy },
-  )
+  options.findings.error('schema/type', pointer, `expected ${expected(schema)}, found ${found(value, options)}`, {
+    remedy,
+  })
 }
 
 function expected(schema: SchemaNode): string {
@@ -180,7 +177,7 @@ function found(value: unknown, { redact }: SchemaCheckOptions): string {
   if (typeof value === 'object') return 'fields'
   if (typeof value === 'string') return redact ? 'another text' : `the text "${shorten(value)}"`
   if (redact) return `a ${typeof value}`
-  return typeof value === 'number' ? `the number ${value}` : String(value)
+  return typeof value === 'number' ? `the number ${value}` : value === true ? 'true' : 'false'
 }
 
 function remedyFor(schema: SchemaNode, value: unknown, { redact }: SchemaCheckOptions): string | undefined {

@@ -47,9 +47,18 @@ export function validateServiceEntry(entry: ServiceEntry): Problem[] {
   }
   checkPorts(findings, spec, resolution)
   if ((spec.endpoints?.length ?? 0) > 0 && spec.workloadSelector !== undefined) {
-    findings.error('service-entry/endpoints', '/spec/workloadSelector', 'endpoints and workloadSelector exclude each other')
+    findings.error(
+      'service-entry/endpoints',
+      '/spec/workloadSelector',
+      'endpoints and workloadSelector exclude each other',
+    )
   }
-  checkSelector(findings, 'service-entry/workload-selector', '/spec/workloadSelector/labels', spec.workloadSelector?.labels)
+  checkSelector(
+    findings,
+    'service-entry/workload-selector',
+    '/spec/workloadSelector/labels',
+    spec.workloadSelector?.labels,
+  )
   checkEndpoints(findings, spec, resolution)
   if (resolution === 'DYNAMIC_DNS') checkDynamicDNS(findings, spec)
   checkExportTo(findings, 'service-entry/export-to', spec.exportTo, metadata.namespace, 'tilde')
@@ -86,13 +95,16 @@ function checkPorts(findings: Findings, spec: ServiceEntrySpec, resolution: stri
     checkPort(findings, code, `${at}/number`, port.number)
     checkPort(findings, code, `${at}/targetPort`, port.targetPort)
     if (!isLabel(port.name)) findings.error(code, `${at}/name`, `"${shorten(port.name)}" is not a name for a port`)
-    else if (names.has(port.name)) findings.error(code, `${at}/name`, `another port has the name "${port.name}" as well`)
-    if (numbers.has(port.number)) findings.error(code, `${at}/number`, `another port has the number ${port.number} as well`)
+    else if (names.has(port.name))
+      findings.error(code, `${at}/name`, `another port has the name "${port.name}" as well`)
+    if (numbers.has(port.number))
+      findings.error(code, `${at}/number`, `another port has the number ${port.number} as well`)
     names.add(port.name)
     numbers.add(port.number)
     const protocol = (port.protocol ?? '').toLowerCase()
     const known = protocol === '' || protocol === 'udp' ? 'tcp' : PROTOCOLS[protocol]
-    if (known === undefined) findings.error(code, `${at}/protocol`, `"${shorten(port.protocol ?? '')}" is not a protocol`)
+    if (known === undefined)
+      findings.error(code, `${at}/protocol`, `"${shorten(port.protocol ?? '')}" is not a protocol`)
     if (known !== 'tcp') continue
     told = false
     if (addresses.length === 0 && (resolution === 'NONE' || hosts.some((host) => host.startsWith('*')))) {
@@ -114,9 +126,14 @@ function checkEndpoints(findings: Findings, spec: ServiceEntrySpec, resolution: 
   const at = '/spec/endpoints'
   if (resolution === 'NONE') {
     if (endpoints.length > 0) {
-      findings.error(code, at, 'with resolution NONE connections go where the client meant them to: endpoints have no place', {
-        remedy: 'Write resolution: STATIC for addresses, DNS for names.',
-      })
+      findings.error(
+        code,
+        at,
+        'with resolution NONE connections go where the client meant them to: endpoints have no place',
+        {
+          remedy: 'Write resolution: STATIC for addresses, DNS for names.',
+        },
+      )
     }
     if (spec.workloadSelector !== undefined) {
       findings.warning(code, '/spec/workloadSelector', 'with resolution NONE a workloadSelector has no effect')
@@ -125,7 +142,11 @@ function checkEndpoints(findings: Findings, spec: ServiceEntrySpec, resolution: 
   if (isDNS(resolution) && endpoints.length === 0 && spec.workloadSelector === undefined) {
     const wildcard = hosts.find((host) => host.startsWith('*'))
     if (wildcard !== undefined) {
-      findings.error(code, '/spec', `"${wildcard}" cannot be looked up in DNS: resolution ${resolution} needs endpoints`)
+      findings.error(
+        code,
+        '/spec',
+        `"${wildcard}" cannot be looked up in DNS: resolution ${resolution} needs endpoints`,
+      )
     }
   }
   if (resolution === 'DNS_ROUND_ROBIN' && endpoints.length > 1) {
@@ -149,29 +170,40 @@ function checkEndpoint(
   const { address = '' } = endpoint
   const unix = address.startsWith('unix://')
   if (resolution === 'STATIC' && address !== '' && !unix && isIP(address) === 0) {
-    findings.error(code, `${at}/address`, `with resolution STATIC an endpoint is an IP address, found "${shorten(address)}"`, {
-      remedy: 'Write resolution: DNS for names.',
-    })
+    findings.error(
+      code,
+      `${at}/address`,
+      `with resolution STATIC an endpoint is an IP address, found "${shorten(address)}"`,
+      {
+        remedy: 'Write resolution: DNS for names.',
+      },
+    )
   }
   if (isDNS(resolution) && address !== '' && isIP(address) === 0 && !isFQDN(address)) {
     findings.error(code, `${at}/address`, `with resolution ${resolution} an endpoint is a host name or an IP address`)
   }
   if (unix && portNames.size > 1) findings.error(code, `${at}/address`, 'a Unix socket serves one port alone')
   for (const name of Object.keys(endpoint.ports ?? {})) {
-    if (!portNames.has(name)) findings.error(code, `${at}/ports`, `the ServiceEntry has no port named "${shorten(name)}"`)
+    if (!portNames.has(name))
+      findings.error(code, `${at}/ports`, `the ServiceEntry has no port named "${shorten(name)}"`)
   }
 }
 
 function checkDynamicDNS(findings: Findings, spec: ServiceEntrySpec): void {
   const code = 'service-entry/dynamic-dns'
   for (const [index, host] of spec.hosts.entries()) {
-    if (!host.startsWith('*')) findings.error(code, `/spec/hosts/${index}`, `DYNAMIC_DNS is for wildcard hosts, found "${host}"`)
+    if (!host.startsWith('*'))
+      findings.error(code, `/spec/hosts/${index}`, `DYNAMIC_DNS is for wildcard hosts, found "${host}"`)
   }
   if ((spec.addresses?.length ?? 0) > 0) findings.error(code, '/spec/addresses', 'DYNAMIC_DNS takes no addresses')
   if ((spec.endpoints?.length ?? 0) > 0) findings.error(code, '/spec/endpoints', 'DYNAMIC_DNS takes no endpoints')
   for (const [index, { protocol = '' }] of (spec.ports ?? []).entries()) {
     if (!['http', 'http2', 'grpc', 'tls'].includes(protocol.toLowerCase())) {
-      findings.error(code, `/spec/ports/${index}/protocol`, `DYNAMIC_DNS is for HTTP, HTTP2, GRPC and TLS, found "${shorten(protocol)}"`)
+      findings.error(
+        code,
+        `/spec/ports/${index}/protocol`,
+        `DYNAMIC_DNS is for HTTP, HTTP2, GRPC and TLS, found "${shorten(protocol)}"`,
+      )
     }
   }
 }

@@ -5,7 +5,18 @@ import type { Problem } from '../plan/problem.ts'
 import { createFindings, type Findings, present } from './findings.ts'
 import { PortSchema, ServerTLSSettingsSchema } from './gateway.ts'
 import type { Resource } from './resource.ts'
-import { anything, count, fields, type Frozen, list, optional, text, texts, word, WorkloadSelectorSchema } from './schema.ts'
+import {
+  anything,
+  count,
+  fields,
+  type Frozen,
+  list,
+  optional,
+  text,
+  texts,
+  word,
+  WorkloadSelectorSchema,
+} from './schema.ts'
 import { checkHost, checkPort, checkSelector, shorten } from './rules.ts'
 
 const SidecarPortSchema = fields({
@@ -77,7 +88,8 @@ export function validateSidecar(sidecar: Sidecar): Problem[] {
     checkPort(findings, 'sidecar/port', `${at}/port/number`, port.number)
     if (tls === undefined) continue
     const unsupported = present(tls, ['httpsRedirect', 'credentialName', 'credentialNames'])[0]
-    if (unsupported !== undefined) findings.error('sidecar/tls', `${at}/tls/${unsupported}`, `${unsupported} is not possible in a Sidecar`)
+    if (unsupported !== undefined)
+      findings.error('sidecar/tls', `${at}/tls/${unsupported}`, `${unsupported} is not possible in a Sidecar`)
     if (tls.mode !== 'SIMPLE' && tls.mode !== 'MUTUAL' && tls.mode !== 'OPTIONAL_MUTUAL') {
       findings.error('sidecar/tls', `${at}/tls`, 'a Sidecar ends TLS with mode SIMPLE, MUTUAL or OPTIONAL_MUTUAL')
     }
@@ -99,7 +111,11 @@ function checkEgress(findings: Findings, at: string, listener: IstioEgressListen
       continue
     }
     if (!['*', '.', '~'].includes(namespace) && !isLabel(namespace.replace(/^~/, ''))) {
-      findings.error(code, hostAt, `expected a namespace, "*", "." or "~" before the slash, found "${shorten(namespace)}"`)
+      findings.error(
+        code,
+        hostAt,
+        `expected a namespace, "*", "." or "~" before the slash, found "${shorten(namespace)}"`,
+      )
     }
     checkHost(findings, code, hostAt, name, ['any'])
   }

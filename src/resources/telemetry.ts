@@ -99,12 +99,18 @@ export function validateTelemetry(telemetry: Telemetry): Problem[] {
   const findings = createFindings(telemetry)
   const { spec } = telemetry
   checkPolicyTargets(findings, 'telemetry/target', spec)
-  for (const [index, tracing] of (spec.tracing ?? []).entries()) checkTracing(findings, `/spec/tracing/${index}`, tracing)
-  for (const [index, metrics] of (spec.metrics ?? []).entries()) checkMetrics(findings, `/spec/metrics/${index}`, metrics)
+  for (const [index, tracing] of (spec.tracing ?? []).entries())
+    checkTracing(findings, `/spec/tracing/${index}`, tracing)
+  for (const [index, metrics] of (spec.metrics ?? []).entries())
+    checkMetrics(findings, `/spec/metrics/${index}`, metrics)
   for (const [index, logging] of (spec.accessLogging ?? []).entries()) {
     checkProviders(findings, `/spec/accessLogging/${index}`, logging.providers)
     if (logging.filter?.expression === '') {
-      findings.error('telemetry/access-logging', `/spec/accessLogging/${index}/filter/expression`, 'the expression is empty')
+      findings.error(
+        'telemetry/access-logging',
+        `/spec/accessLogging/${index}/filter/expression`,
+        'the expression is empty',
+      )
     }
   }
   return [...findings.problems]
@@ -124,7 +130,10 @@ function checkTracing(findings: Findings, at: string, tracing: Tracing): void {
       findings.error(code, tagAt, 'a tag needs one of literal, environment, header and formatter')
     }
     const empty =
-      tag.literal?.value === '' || tag.environment?.name === '' || tag.header?.name === '' || tag.formatter?.value === ''
+      tag.literal?.value === '' ||
+      tag.environment?.name === '' ||
+      tag.header?.name === '' ||
+      tag.formatter?.value === ''
     if (empty) findings.error(code, tagAt, 'the value of a tag is empty')
   }
 }
@@ -142,13 +151,19 @@ function checkMetrics(findings: Findings, at: string, metrics: Metrics): void {
       const tagAt = `${overrideAt}/tagOverrides/${pointerToken(tag)}`
       if (tag === '') findings.error(code, tagAt, 'a tag needs a name')
       if (operation === 'UPSERT' && (value ?? '') === '') findings.error(code, tagAt, 'UPSERT needs a value')
-      if (operation !== 'UPSERT' && value !== undefined) findings.error(code, `${tagAt}/value`, `${operation} takes no value`)
+      if (operation !== 'UPSERT' && value !== undefined)
+        findings.error(code, `${tagAt}/value`, `${operation} takes no value`)
     }
   }
 }
 
-function checkProviders(findings: Findings, at: string, providers: readonly { readonly name: string }[] | undefined): void {
+function checkProviders(
+  findings: Findings,
+  at: string,
+  providers: readonly { readonly name: string }[] | undefined,
+): void {
   for (const [index, { name }] of (providers ?? []).entries()) {
-    if (name === '') findings.error('telemetry/provider', `${at}/providers/${index}/name`, 'the name of the provider is empty')
+    if (name === '')
+      findings.error('telemetry/provider', `${at}/providers/${index}/name`, 'the name of the provider is empty')
   }
 }

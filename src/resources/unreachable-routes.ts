@@ -20,9 +20,14 @@ export function checkReachability(findings: Findings, routes: readonly HTTPRoute
     } else {
       for (const [position, rule] of covered.entries()) {
         if (rule === undefined) continue
-        findings.info('virtual-service/match', `${at}/match/${position}`, `http rule ${rule} already matches all of this`, {
-          istioCode: 'IST0131',
-        })
+        findings.info(
+          'virtual-service/match',
+          `${at}/match/${position}`,
+          `http rule ${rule} already matches all of this`,
+          {
+            istioCode: 'IST0131',
+          },
+        )
       }
     }
     for (const match of matches) remember(match, index, seen)

@@ -31,7 +31,8 @@ export function validateVirtualService(virtualService: VirtualService): Problem[
   for (const [index, route] of tls.entries()) checkTLSRoute(findings, `/spec/tls/${index}`, route, hosts)
   for (const [index, route] of tcp.entries()) {
     const at = `/spec/tcp/${index}`
-    for (const [position, match] of (route.match ?? []).entries()) checkL4Match(findings, `${at}/match/${position}`, match)
+    for (const [position, match] of (route.match ?? []).entries())
+      checkL4Match(findings, `${at}/match/${position}`, match)
     checkWeights(findings, at, route.route)
   }
   checkExportTo(findings, 'virtual-service/export-to', spec.exportTo, metadata.namespace)
@@ -102,4 +103,3 @@ function checkSNI(findings: Findings, at: string, sni: string, hosts: readonly s
     findings.error(code, at, `"${sni}" is not within the hosts of this VirtualService`)
   }
 }
-

@@ -34,7 +34,8 @@ export function checkWorkloadEntry(findings: Findings, area: string, at: string,
   const code = `${area}/address`
   const { address = '' } = entry
   if (address === '') {
-    if ((entry.network ?? '') !== '') findings.warning(code, at, 'without an address only the gateways of its network reach this')
+    if ((entry.network ?? '') !== '')
+      findings.warning(code, at, 'without an address only the gateways of its network reach this')
     else findings.error(code, at, '"address" is missing')
   } else if (address.startsWith('unix://')) {
     if (!/^unix:\/\/[/@]./.test(address)) {

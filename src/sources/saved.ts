@@ -101,7 +101,12 @@ async function serialize(saved: Iterable<SavedResource>): Promise<string> {
 /** The object as its author could have written it. */
 function toObject({ apiVersion, kind, metadata, spec }: AnyResource): object {
   const body = KINDS[kind].body === 'root' ? spec : { spec }
-  return { apiVersion, kind, metadata: KINDS[kind].namespaced ? metadata : { ...metadata, namespace: undefined }, ...body }
+  return {
+    apiVersion,
+    kind,
+    metadata: KINDS[kind].namespaced ? metadata : { ...metadata, namespace: undefined },
+    ...body,
+  }
 }
 
 /** What is in the file, checked like any other input; whatever is wrong with it is a line in the log and no more. */
@@ -133,7 +138,9 @@ async function read(path: string, log: SavedSnapshotOptions['log']): Promise<Sav
 function entriesOf(text: string): unknown[] | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    return isObject(value) && value['format'] === FORMAT && Array.isArray(value['objects']) ? value['objects'] : undefined
+    return isObject(value) && value['format'] === FORMAT && Array.isArray(value['objects'])
+      ? value['objects']
+      : undefined
   } catch {
     return undefined
   }

@@ -10,7 +10,7 @@ import type { LocalReply } from '../exchange/local-reply.ts'
 import { compileForward, type ForwardDeps } from '../forwarding/forward.ts'
 import { sendLocalReply } from '../forwarding/reply.ts'
 import { HttpListener, type ListenerDeps } from '../listeners/http-listener.ts'
-import { TlsContexts } from '../listeners/tls-contexts.ts'
+import { type CertificateMaterial, TlsContexts } from '../listeners/tls-contexts.ts'
 import { type AccessLogger, createAccessLogger } from '../observability/access-log.ts'
 import type { Logger } from '../observability/logger.ts'
 import { snapshotOf } from '../observability/metrics-snapshot.ts'
@@ -262,19 +262,25 @@ export class DataPlane {
     open.contexts.update(
       plan.servers,
       (name) => this.#certificates.get(name),
-      (certificate) =>
-        'certificateFile' in certificate
-          ? {
-              certificateChain: readFileSync(certificate.certificateFile, 'utf8'),
-              privateKey: readFileSync(certificate.privateKeyFile, 'utf8'),
-            }
-          : certificate,
+      readCertificate,
       (server, certificate, reason) => {
         this.#log.error({ server, certificate, reason }, 'certificate cannot be used; handshakes for this server fail')
       },
     )
     open.listener.setDefaultCertificate(open.contexts.fallback)
   }
+}
+
+/** @throws Error for what is no key pair, or cannot be read. */
+function readCertificate(certificate: CertificatePlan): CertificateMaterial {
+  if ('certificateFile' in certificate) {
+    return {
+      certificateChain: readFileSync(certificate.certificateFile, 'utf8'),
+      privateKey: readFileSync(certificate.privateKeyFile, 'utf8'),
+    }
+  }
+  if ('privateKey' in certificate) return certificate
+  throw new Error('it holds authorities, and no key pair')
 }
 
 function sameSocket(open: OpenListener, plan: ListenerPlan, binding: Binding): boolean {

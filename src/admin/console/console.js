@@ -94,9 +94,8 @@ window.addEventListener('hashchange', () => {
   void refresh()
 })
 filter.addEventListener('input', draw)
-level.addEventListener('change', async () => {
-  await fetch(`/logging?level=${encodeURIComponent(level.value)}`, { method: 'POST' })
-  await refresh()
+level.addEventListener('change', () => {
+  void setLevel(level.value)
 })
 setInterval(() => {
   if (!document.hidden) void refresh()
@@ -119,6 +118,11 @@ async function refresh() {
   } catch (error) {
     showSummary(bad(`The gateway does not answer: ${error.message}`))
   }
+}
+
+async function setLevel(name) {
+  await fetch(`/logging?level=${encodeURIComponent(name)}`, { method: 'POST' })
+  await refresh()
 }
 
 async function readJson(path) {
@@ -176,23 +180,23 @@ function endpointRows(cluster) {
   return cluster.endpoints.map((endpoint) => ({ ...endpoint, cluster: cluster.name, transport: cluster.transport }))
 }
 
-/** A table of items; columns are functions from an item to text or an element. */
+/** A table of items; columns are functions from an item to text or an element. Long tables are cut. */
 function table(columns, items) {
   const wanted = filter.value.trim().toLowerCase()
-  const rows = items
-    .map((item) => Object.values(columns).map((column) => element('td', '', [content(column(item))])))
-    .filter((cells) => wanted === '' || cells.some((cell) => cell.textContent.toLowerCase().includes(wanted)))
-  if (rows.length === 0) return element('p', 'empty', [items.length === 0 ? 'None.' : 'No row matches the filter.'])
-  if (rows.length > MAX_ROWS) {
-    document.getElementById('count').textContent = `${MAX_ROWS} of ${rows.length} rows; filter to see others`
+  const rows = []
+  for (const item of items) {
+    const cells = Object.values(columns).map((column) => element('td', '', [content(column(item))]))
+    if (wanted !== '' && !cells.some((cell) => cell.textContent.toLowerCase().includes(wanted))) continue
+    if (rows.length === MAX_ROWS) {
+      document.getElementById('count').textContent = `the first ${MAX_ROWS} rows; filter to see others`
+      break
+    }
+    rows.push(element('tr', '', cells))
   }
-  const head = element(
-    'tr',
-    '',
-    Object.keys(columns).map((name) => element('th', '', [name])),
-  )
-  const body = rows.slice(0, MAX_ROWS).map((cells) => element('tr', '', cells))
-  return element('div', 'scroll', [element('table', '', [element('thead', '', [head]), element('tbody', '', body)])])
+  if (rows.length === 0) return element('p', 'empty', [items.length === 0 ? 'None.' : 'No row matches the filter.'])
+  const names = Object.keys(columns).map((name) => element('th', '', [name]))
+  const head = element('thead', '', [element('tr', '', names)])
+  return element('div', 'scroll', [element('table', '', [head, element('tbody', '', rows)])])
 }
 
 function content(value) {

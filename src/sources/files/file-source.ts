@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, normalize, relative, sep } from 'node:path'
 import type { Timers } from '../../lib/timers.ts'
-import type { Problem } from '../../plan/problem.ts'
+import type { Problem } from '../../resources/findings.ts'
 import type { ResourceStore, SourceUpdate } from '../../resources/store.ts'
 import {
   codeOf,
@@ -124,7 +124,12 @@ export function createFileSource(options: FileSourceOptions): FileSource {
   /** @returns Whether anything about the store, or about the paths, changed. */
   async function readAll(): Promise<boolean> {
     let found = await scanAndFollow()
-    if (isSuspicious([...known.keys()].filter((path) => !found.keeps(path)), (path) => found.files.get(path)?.size)) {
+    if (
+      isSuspicious(
+        [...known.keys()].filter((path) => !found.keeps(path)),
+        (path) => found.files.get(path)?.size,
+      )
+    ) {
       await grace()
       found = await scanAndFollow()
     }
@@ -219,7 +224,9 @@ export function createFileSource(options: FileSourceOptions): FileSource {
       return { source: path, rank, documents: [], complete: false, problems: [problem] }
     }
     if (file.size > MAX_FILE_BYTES) {
-      return keep(fileProblem('files/too-large', path, `it is larger than ${MAX_FILE_BYTES / 1024 / 1024} MiB and is not read`))
+      return keep(
+        fileProblem('files/too-large', path, `it is larger than ${MAX_FILE_BYTES / 1024 / 1024} MiB and is not read`),
+      )
     }
     let text: string
     try {
@@ -240,7 +247,9 @@ export function createFileSource(options: FileSourceOptions): FileSource {
         return document === undefined ? undefined : locator.locate(document, pointer)
       },
       complete: failures.length === 0 && documents.every(({ result }) => isIdentified(result)),
-      problems: failures.map(({ part, line, message }) => syntaxProblem(path, locator.startOf(part) + line - 1, `not YAML: ${message}`)),
+      problems: failures.map(({ part, line, message }) =>
+        syntaxProblem(path, locator.startOf(part) + line - 1, `not YAML: ${message}`),
+      ),
     }
   }
 

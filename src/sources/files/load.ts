@@ -1,7 +1,7 @@
 /** Which files there are under the configured paths, and which folders to watch for them. */
 import { type Dirent, readdirSync, realpathSync, statSync, type Stats } from 'node:fs'
 import { basename, join } from 'node:path'
-import type { Problem } from '../../plan/problem.ts'
+import type { Problem } from '../../resources/findings.ts'
 
 /** A configured path: a file, or a folder that is searched with all its folders. */
 export interface ConfiguredPath {
@@ -106,7 +106,9 @@ async function scanFolder(
       }
     } else if (wanted && !state.files.has(path)) {
       if (state.files.size >= MAX_FILES) {
-        state.problems.push(fileProblem('files/too-many', folder, `there are more than ${MAX_FILES} files; the rest is not read`))
+        state.problems.push(
+          fileProblem('files/too-many', folder, `there are more than ${MAX_FILES} files; the rest is not read`),
+        )
         state.unreadable.push(folder)
         return
       }
@@ -116,7 +118,9 @@ async function scanFolder(
 }
 
 /** What a path leads to now; undefined where there is nothing. */
-export function look(path: string): { readonly stamp: FileStamp; readonly size: number; readonly isFolder: boolean } | undefined {
+export function look(
+  path: string,
+): { readonly stamp: FileStamp; readonly size: number; readonly isFolder: boolean } | undefined {
   const stats = tryStat(path)
   if (typeof stats === 'string') return undefined
   return { stamp: stampOf(stats), size: stats.size, isFolder: stats.isDirectory() }
@@ -169,10 +173,16 @@ function emptyFolder(path: string): Problem {
 export function readProblem(path: string, code: string): Problem {
   switch (code) {
     case 'ENOENT':
-      return { ...fileProblem('files/missing', path, 'there is no such file or folder'), remedy: `Create ${basename(path)}, or point --config elsewhere.` }
+      return {
+        ...fileProblem('files/missing', path, 'there is no such file or folder'),
+        remedy: `Create ${basename(path)}, or point --config elsewhere.`,
+      }
     case 'EACCES':
     case 'EPERM':
-      return { ...fileProblem('files/unreadable', path, 'this process may not read it'), remedy: 'Give its user the right to.' }
+      return {
+        ...fileProblem('files/unreadable', path, 'this process may not read it'),
+        remedy: 'Give its user the right to.',
+      }
     default:
       return fileProblem('files/unreadable', path, `it cannot be read (${code})`)
   }

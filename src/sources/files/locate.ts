@@ -29,7 +29,10 @@ export function createLocator(parts: readonly string[]): Locator {
     if (last?.part === part) return last
     const lines = new LineCounter()
     const text = parts[part] ?? ''
-    const documents = text.length > MAX_TEXT ? [] : parseAllDocuments(text, { lineCounter: lines, uniqueKeys: false, logLevel: 'silent' })
+    const documents =
+      text.length > MAX_TEXT
+        ? []
+        : parseAllDocuments(text, { lineCounter: lines, uniqueKeys: false, logLevel: 'silent' })
     last = { part, documents: Array.isArray(documents) ? documents : [], lines }
     return last
   }
@@ -62,7 +65,10 @@ function startLines(parts: readonly string[]): number[] {
 
 /** Where the key of the value begins, the item of a list, or for an empty pointer the first key of the object. */
 function offsetOf(document: Document, pointer: string): number | undefined {
-  const tokens = pointer.split('/').slice(1).map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
+  const tokens = pointer
+    .split('/')
+    .slice(1)
+    .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
   let node: unknown = document.contents
   let offset = start(node)
   for (const token of tokens) {
@@ -74,7 +80,11 @@ function offsetOf(document: Document, pointer: string): number | undefined {
   return offset
 }
 
-function step(document: Document, node: unknown, token: string): { value: unknown; offset: number | undefined } | undefined {
+function step(
+  document: Document,
+  node: unknown,
+  token: string,
+): { value: unknown; offset: number | undefined } | undefined {
   const target = resolve(document, node)
   if (isMap(target)) {
     const pair = target.items.find((item: Pair) => isPair(item) && keyText(item.key) === token)

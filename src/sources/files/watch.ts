@@ -58,10 +58,11 @@ export function createWatcher(options: WatcherOptions): Watcher {
     else names.add(basename(root))
   }
 
-  function hint(path: string | 'everything'): void {
+  /** @param path Absent: anything may have changed. */
+  function hint(path?: string): void {
     if (closed) return
     if (pending === undefined) firstAt = timers.now()
-    if (path === 'everything' || pending === 'everything') pending = 'everything'
+    if (path === undefined || pending === 'everything') pending = 'everything'
     else pending = (pending ?? new Set()).add(path)
     if (pending !== 'everything' && pending.size > MAX_PATHS) pending = 'everything'
     cancel?.()
@@ -77,12 +78,12 @@ export function createWatcher(options: WatcherOptions): Watcher {
   }
 
   function onEvent(folder: string, name: string | null, isContent: boolean): void {
-    if (name === null) hint('everything')
+    if (name === null) hint()
     // `..data` is how Kubernetes swaps all files of a mounted ConfigMap at once.
-    else if (isContent && name.startsWith('..')) hint('everything')
-    else if (parents.get(folder)?.has(name) === true) hint(isContent ? join(folder, name) : 'everything')
+    else if (isContent && name.startsWith('..')) hint()
+    else if (parents.get(folder)?.has(name) === true) hint(isContent ? join(folder, name) : undefined)
     else if (isContent && !isHidden(name)) hint(join(folder, name))
-    else if (!isContent && name.startsWith('..')) hint('everything')
+    else if (!isContent && name.startsWith('..')) hint()
   }
 
   function open(folder: string, identity: string, isContent: boolean): void {
@@ -95,7 +96,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
       watcher.on('error', (error) => {
         shut(folder)
         complain(folder, codeOf(error))
-        hint('everything')
+        hint()
       })
       watching.set(folder, { identity, watcher })
     } catch (error) {

@@ -7,7 +7,7 @@
 import { CORE_SCHEMA, loadAll, mergeTag, YAMLException } from 'js-yaml'
 import { parseObject, type ParseResult } from '../../resources/parse.ts'
 import { isObject } from '../../resources/schema-check.ts'
-import type { Problem } from '../../plan/problem.ts'
+import type { Problem } from '../../resources/findings.ts'
 
 /** One object in a file, and where it is. */
 export interface FileDocument {

@@ -347,12 +347,10 @@ test('a page of another site can neither read nor change anything', async () => 
 test('the console runs no script and loads nothing but its own files', async () => {
   const { ask } = await start()
   const { text } = await ask('/')
+  const urls = text.matchAll(/(?:src|href)="([^"#]*)"/g)
   assert.deepEqual(
-    [...text.matchAll(/(?:src|href)="([^"]*)"/g)]
-      .map(([, url]) => url)
-      .filter((url) => /^(?!#)/.test(url!))
-      .sort(),
-    ['/config_dump', '/console.css', '/console.js', '/stats/prometheus', 'data:,'],
+    new Set([...urls].map(([, url]) => url)),
+    new Set(['data:,', '/console.css', '/console.js', '/config_dump', '/stats/prometheus']),
   )
   assert.doesNotMatch(text, /<script(?![^>]*src=)|\son\w+=|style="/)
   const script = (await ask('/console.js')).text

@@ -71,7 +71,9 @@ for (const [pattern, text, substitution, result] of replacements) {
 test('the fast paths agree with the engine', () => {
   const piece = fc.constantFrom('a', 'b', '/', '.', '.*', '.+', '\\.', '\\/', '^', '$', '\\$', '?', '-', '\\-', '\n')
   const pattern = fc.array(piece, { minLength: 1, maxLength: 6 }).map((pieces) => pieces.join(''))
-  const text = fc.array(fc.constantFrom('a', 'b', '/', '.', '$', '-', '\n', '\r', '\\', '😀'), { maxLength: 8 }).map((parts) => parts.join(''))
+  const text = fc
+    .array(fc.constantFrom('a', 'b', '/', '.', '$', '-', '\n', '\r', '\\', '😀'), { maxLength: 8 })
+    .map((parts) => parts.join(''))
   fc.assert(
     fc.property(pattern, fc.array(text, { maxLength: 5 }), (source, texts) => {
       const compiled = compileLinearRegex(source)
@@ -82,7 +84,8 @@ test('the fast paths agree with the engine', () => {
         assert.equal(compiled.ok, false, source)
       }
       if (engine === undefined || !compiled.ok) return assert.equal(compiled.ok, engine !== undefined)
-      for (const value of texts) assert.equal(compiled.matches(value), engine.testExact(value), `${source} ${JSON.stringify(value)}`)
+      for (const value of texts)
+        assert.equal(compiled.matches(value), engine.testExact(value), `${source} ${JSON.stringify(value)}`)
     }),
     { numRuns: 1000 },
   )

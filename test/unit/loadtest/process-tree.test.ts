@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
-import { parseRollup, parseStat, readUsage, selectTree } from '../../../loadtest/peers/process-tree.ts'
+import { parseRollup, parseStat, readUsage, selectTree } from '../../../loadtest/lib/process-tree.ts'
 
 const stat = (pid: number, command: string, parent: number, times: string): string =>
   `${pid} (${command}) S ${parent} 1 1 0 -1 4194560 100 0 0 0 ${times} 20 0 1 0 100 1000 10`

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { median } from '../../../loadtest/lib/statistics.ts'
 import { perRequest } from '../../../loadtest/peers/bench.ts'
 import { formatReport, makeReport } from '../../../loadtest/peers/report.ts'
-import { type Measurement, median, ratios, splitByErrors, summarise } from '../../../loadtest/peers/results.ts'
+import { type Measurement, ratios, splitByErrors, summarise } from '../../../loadtest/peers/results.ts'
 
 function measured(cpuMicrosPerRequest: number, other: Partial<Measurement> = {}): Measurement {
   const load = { requests: 1000, requestsPerSecond: 500, p50Ms: 1, p99Ms: 2, errors: 0 }

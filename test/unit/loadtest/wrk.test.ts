@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseWrk } from '../../../loadtest/peers/wrk.ts'
+import { parseWrk } from '../../../loadtest/lib/wrk.ts'
 
 const OUTPUT = `Running 5s test @ http://127.0.0.1:8080/
   1 threads and 32 connections

@@ -14,8 +14,16 @@ const simple = policy({ loadBalancer: { simple: 'RANDOM' } })
 const cases: Record<string, RuleCase> = {
   'the host is a name': { bad: { host: 'a_b' }, good: { host: '*.a.com' }, at: '/spec/host' },
   'the host is there': { bad: {}, good: spec({}), at: '/spec' },
-  'a subset is not null': { bad: spec({ subsets: [null] }), good: spec({ subsets: [{ name: 'v1' }] }), at: '/spec/subsets/0' },
-  'a subset has a name': { bad: spec({ subsets: [{ name: '' }] }), good: spec({ subsets: [{ name: 'v1' }] }), at: '/spec/subsets/0/name' },
+  'a subset is not null': {
+    bad: spec({ subsets: [null] }),
+    good: spec({ subsets: [{ name: 'v1' }] }),
+    at: '/spec/subsets/0',
+  },
+  'a subset has a name': {
+    bad: spec({ subsets: [{ name: '' }] }),
+    good: spec({ subsets: [{ name: 'v1' }] }),
+    at: '/spec/subsets/0/name',
+  },
   'subset names differ': {
     bad: spec({ subsets: [{ name: 'a' }, { name: 'a' }] }),
     good: spec({ subsets: [{ name: 'a' }, { name: 'b' }] }),
@@ -32,7 +40,11 @@ const cases: Record<string, RuleCase> = {
     good: policy({ tunnel: { targetHost: 'a.com', targetPort: 443 } }),
     at: `${at}/proxyProtocol`,
   },
-  'settings of a port are not null': { bad: policy({ portLevelSettings: [null] }), good: simple, at: `${at}/portLevelSettings/0` },
+  'settings of a port are not null': {
+    bad: policy({ portLevelSettings: [null] }),
+    good: simple,
+    at: `${at}/portLevelSettings/0`,
+  },
   'settings of a port name it': {
     bad: policy({ portLevelSettings: [{ tls: { mode: 'SIMPLE' } }] }),
     good: policy({ portLevelSettings: [{ port: { number: 443 }, tls: { mode: 'SIMPLE' } }] }),
@@ -187,7 +199,11 @@ const cases: Record<string, RuleCase> = {
     good: locality({ enabled: true }),
     at: `${at}/loadBalancer/zoneAwareLbSetting`,
   },
-  'warmup has a duration': { bad: balancer({ warmup: {} }), good: balancer({ warmup: { duration: '1m' } }), at: `${at}/loadBalancer/warmup` },
+  'warmup has a duration': {
+    bad: balancer({ warmup: {} }),
+    good: balancer({ warmup: { duration: '1m' } }),
+    at: `${at}/loadBalancer/warmup`,
+  },
   'minimumPercent is a percentage': {
     bad: balancer({ warmup: { duration: '1m', minimumPercent: 101 } }),
     good: balancer({ warmup: { duration: '1m', minimumPercent: 100 } }),

@@ -16,35 +16,93 @@ const cases: Record<string, RuleCase> = {
   'a server is not null': { bad: { servers: [null] }, good: port({}), at: '/spec/servers/0' },
   'a port has a name': { bad: port({ name: '' }), good: port({}), at: '/spec/servers/0/port/name' },
   'port names differ': {
-    bad: { servers: [{ port: http, hosts: ['*'] }, { port: { ...http, number: 81 }, hosts: ['*'] }] },
-    good: { servers: [{ port: http, hosts: ['*'] }, { port: { ...http, name: 'b' }, hosts: ['*'] }] },
+    bad: {
+      servers: [
+        { port: http, hosts: ['*'] },
+        { port: { ...http, number: 81 }, hosts: ['*'] },
+      ],
+    },
+    good: {
+      servers: [
+        { port: http, hosts: ['*'] },
+        { port: { ...http, name: 'b' }, hosts: ['*'] },
+      ],
+    },
     at: '/spec/servers/1/port/name',
   },
-  'a port number is at most 65535': { bad: port({ number: 65536 }), good: port({ number: 65535 }), at: '/spec/servers/0/port/number' },
-  'a port number is at least 1': { bad: port({ number: 0 }), good: port({ number: 1 }), at: '/spec/servers/0/port/number' },
+  'a port number is at most 65535': {
+    bad: port({ number: 65536 }),
+    good: port({ number: 65535 }),
+    at: '/spec/servers/0/port/number',
+  },
+  'a port number is at least 1': {
+    bad: port({ number: 0 }),
+    good: port({ number: 1 }),
+    at: '/spec/servers/0/port/number',
+  },
   'on a Unix socket the port number is 0': {
     bad: spec({ bind: 'unix:///run/a.sock' }),
     good: spec({ bind: 'unix:///run/a.sock', port: { ...http, number: 0 } }),
     at: '/spec/servers/0/port/number',
   },
-  'the protocol is a known one': { bad: port({ protocol: 'HTTP3' }), good: port({ protocol: 'http2' }), at: '/spec/servers/0/port/protocol' },
+  'the protocol is a known one': {
+    bad: port({ protocol: 'HTTP3' }),
+    good: port({ protocol: 'http2' }),
+    at: '/spec/servers/0/port/protocol',
+  },
   'targetPort has no place': { bad: port({ targetPort: 8080 }), good: port({}), at: '/spec/servers/0/port/targetPort' },
-  'bind is an address or a Unix socket': { bad: spec({ bind: 'localhost' }), good: spec({ bind: '::1' }), at: '/spec/servers/0/bind' },
+  'bind is an address or a Unix socket': {
+    bad: spec({ bind: 'localhost' }),
+    good: spec({ bind: '::1' }),
+    at: '/spec/servers/0/bind',
+  },
   'the path of a Unix socket is absolute': {
     bad: spec({ bind: 'unix://run/a.sock', port: { ...http, number: 0 } }),
     good: spec({ bind: 'unix://@abstract', port: { ...http, number: 0 } }),
     at: '/spec/servers/0/bind',
   },
   'it has hosts': { bad: spec({ hosts: [] }), good: spec({ hosts: ['a.com'] }), at: '/spec/servers/0/hosts' },
-  'a host is no short name': { bad: spec({ hosts: ['shop'] }), good: spec({ hosts: ['shop.com'] }), at: '/spec/servers/0/hosts/0' },
-  'a host has one slash at most': { bad: spec({ hosts: ['a/b/c.com'] }), good: spec({ hosts: ['a/c.com'] }), at: '/spec/servers/0/hosts/0' },
-  'neither part of a host is empty': { bad: spec({ hosts: ['/c.com'] }), good: spec({ hosts: ['./c.com'] }), at: '/spec/servers/0/hosts/0' },
-  'the namespace of a host is a label': { bad: spec({ hosts: ['a_b/c.com'] }), good: spec({ hosts: ['*/c.com'] }), at: '/spec/servers/0/hosts/0' },
-  'a wildcard is the first label': { bad: spec({ hosts: ['a.*.com'] }), good: spec({ hosts: ['*.a.com'] }), at: '/spec/servers/0/hosts/0' },
-  'a wildcard is a whole label': { bad: spec({ hosts: ['*a.com'] }), good: spec({ hosts: ['192.0.2.1'] }), at: '/spec/servers/0/hosts/0' },
+  'a host is no short name': {
+    bad: spec({ hosts: ['shop'] }),
+    good: spec({ hosts: ['shop.com'] }),
+    at: '/spec/servers/0/hosts/0',
+  },
+  'a host has one slash at most': {
+    bad: spec({ hosts: ['a/b/c.com'] }),
+    good: spec({ hosts: ['a/c.com'] }),
+    at: '/spec/servers/0/hosts/0',
+  },
+  'neither part of a host is empty': {
+    bad: spec({ hosts: ['/c.com'] }),
+    good: spec({ hosts: ['./c.com'] }),
+    at: '/spec/servers/0/hosts/0',
+  },
+  'the namespace of a host is a label': {
+    bad: spec({ hosts: ['a_b/c.com'] }),
+    good: spec({ hosts: ['*/c.com'] }),
+    at: '/spec/servers/0/hosts/0',
+  },
+  'a wildcard is the first label': {
+    bad: spec({ hosts: ['a.*.com'] }),
+    good: spec({ hosts: ['*.a.com'] }),
+    at: '/spec/servers/0/hosts/0',
+  },
+  'a wildcard is a whole label': {
+    bad: spec({ hosts: ['*a.com'] }),
+    good: spec({ hosts: ['192.0.2.1'] }),
+    at: '/spec/servers/0/hosts/0',
+  },
   'HTTPS needs tls': { bad: spec({ port: https }), good: simple, at: '/spec/servers/0' },
-  'TLS needs tls': { bad: spec({ port: { ...https, protocol: 'TLS' } }), good: tls({ mode: 'PASSTHROUGH' }, { protocol: 'TLS' }), at: '/spec/servers/0' },
-  'TCP has no tls': { bad: tls({ mode: 'SIMPLE', credentialName: 'a' }, { protocol: 'TCP' }), good: port({ protocol: 'TCP' }), at: '/spec/servers/0/tls' },
+  'TLS needs tls': {
+    bad: spec({ port: { ...https, protocol: 'TLS' } }),
+    good: tls({ mode: 'PASSTHROUGH' }, { protocol: 'TLS' }),
+    at: '/spec/servers/0',
+  },
+  'TCP has no tls': {
+    bad: tls({ mode: 'SIMPLE', credentialName: 'a' }, { protocol: 'TCP' }),
+    good: port({ protocol: 'TCP' }),
+    at: '/spec/servers/0/tls',
+  },
   'plain HTTP has no certificate': {
     bad: spec({ tls: { mode: 'SIMPLE', credentialName: 'a' } }),
     good: spec({ tls: { httpsRedirect: true } }),
@@ -137,7 +195,8 @@ const cases: Record<string, RuleCase> = {
 testRules({ apiVersion: 'networking.istio.io/v1', kind: 'Gateway', cases })
 
 test('Gateway: its name is one DNS label', () => {
-  const gateway = (name: string) => parseObject({ apiVersion: 'networking.istio.io/v1beta1', kind: 'Gateway', metadata: { name }, spec: port({}) })
+  const gateway = (name: string) =>
+    parseObject({ apiVersion: 'networking.istio.io/v1beta1', kind: 'Gateway', metadata: { name }, spec: port({}) })
   assert.equal(gateway('a.b').resource, undefined)
   assert.equal(gateway('a-b').resource?.kind, 'Gateway')
 })

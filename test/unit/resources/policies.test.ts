@@ -18,17 +18,41 @@ const authorizationPolicy: Record<string, RuleCase> = {
   'from is not empty': { bad: rules({ from: [] }), good: rules({}), at: '/spec/rules/0/from' },
   'to is not empty': { bad: rules({ to: [] }), good: rules({}), at: '/spec/rules/0/to' },
   'a source has a field': { bad: source({}), good: source({ principals: ['*'] }), at: '/spec/rules/0/from/0' },
-  'an operation has a field': { bad: rules({ to: [{}] }), good: operation({ methods: ['GET'] }), at: '/spec/rules/0/to/0' },
-  'no text is empty': { bad: source({ namespaces: [''] }), good: source({ namespaces: ['a'] }), at: '/spec/rules/0/from/0/source/namespaces/0' },
-  'an IP block is one': { bad: source({ ipBlocks: ['a'] }), good: source({ ipBlocks: ['10.0.0.0/8'] }), at: '/spec/rules/0/from/0/source/ipBlocks/0' },
-  'a port is one': { bad: operation({ ports: ['http'] }), good: operation({ ports: ['80'] }), at: '/spec/rules/0/to/0/operation/ports/0' },
+  'an operation has a field': {
+    bad: rules({ to: [{}] }),
+    good: operation({ methods: ['GET'] }),
+    at: '/spec/rules/0/to/0',
+  },
+  'no text is empty': {
+    bad: source({ namespaces: [''] }),
+    good: source({ namespaces: ['a'] }),
+    at: '/spec/rules/0/from/0/source/namespaces/0',
+  },
+  'an IP block is one': {
+    bad: source({ ipBlocks: ['a'] }),
+    good: source({ ipBlocks: ['10.0.0.0/8'] }),
+    at: '/spec/rules/0/from/0/source/ipBlocks/0',
+  },
+  'a port is one': {
+    bad: operation({ ports: ['http'] }),
+    good: operation({ ports: ['80'] }),
+    at: '/spec/rules/0/to/0/operation/ports/0',
+  },
   'a path template does not mix with wildcards': {
     bad: operation({ paths: ['/a/{*}/*'] }),
     good: operation({ paths: ['/a/{*}/b', '/a/{**}'] }),
     at: '/spec/rules/0/to/0/operation/paths/0',
   },
-  'a path template has no other braces': { bad: operation({ paths: ['/{id}'] }), good: operation({ paths: ['/{*}'] }), at: '/spec/rules/0/to/0/operation/paths/0' },
-  '{**} is last': { bad: operation({ paths: ['/{**}/{*}'] }), good: operation({ paths: ['/{*}/{**}'] }), at: '/spec/rules/0/to/0/operation/paths/0' },
+  'a path template has no other braces': {
+    bad: operation({ paths: ['/{id}'] }),
+    good: operation({ paths: ['/{*}'] }),
+    at: '/spec/rules/0/to/0/operation/paths/0',
+  },
+  '{**} is last': {
+    bad: operation({ paths: ['/{**}/{*}'] }),
+    good: operation({ paths: ['/{*}/{**}'] }),
+    at: '/spec/rules/0/to/0/operation/paths/0',
+  },
   'service accounts exclude principals': {
     bad: source({ serviceAccounts: ['a'], principals: ['b'] }),
     good: source({ serviceAccounts: ['ns/a'] }),
@@ -44,8 +68,16 @@ const authorizationPolicy: Record<string, RuleCase> = {
     good: source({ serviceAccounts: Array.from({ length: 16 }, (_, index) => `a${index}`) }),
     at: '/spec/rules/0/from/0/source/serviceAccounts',
   },
-  'a condition has a known key': { bad: when({ key: 'request.body', values: ['a'] }), good: when({ key: 'request.headers[x-a]', values: ['a'] }), at: '/spec/rules/0/when/0/key' },
-  'a condition has values': { bad: when({ key: 'source.ip' }), good: when({ key: 'source.ip', notValues: ['10.0.0.1'] }), at: '/spec/rules/0/when/0' },
+  'a condition has a known key': {
+    bad: when({ key: 'request.body', values: ['a'] }),
+    good: when({ key: 'request.headers[x-a]', values: ['a'] }),
+    at: '/spec/rules/0/when/0/key',
+  },
+  'a condition has values': {
+    bad: when({ key: 'source.ip' }),
+    good: when({ key: 'source.ip', notValues: ['10.0.0.1'] }),
+    at: '/spec/rules/0/when/0',
+  },
   'an address in a condition is one': {
     bad: when({ key: 'remote.ip', values: ['a'] }),
     good: when({ key: 'connection.sni', values: ['a'] }),
@@ -100,17 +132,37 @@ const peerAuthentication: Record<string, RuleCase> = {
 
 const jwt = (change: object) => ({ jwtRules: [{ issuer: 'a', ...change }] })
 const requestAuthentication: Record<string, RuleCase> = {
-  'a rule has an issuer or a key set': { bad: { jwtRules: [{}] }, good: { jwtRules: [{ jwksUri: 'https://a.com' }] }, at: '/spec/jwtRules/0' },
-  'an audience is not empty': { bad: jwt({ audiences: [''] }), good: jwt({ audiences: ['a'] }), at: '/spec/jwtRules/0/audiences/0' },
-  'jwksUri is a URL': { bad: jwt({ jwksUri: 'keys.json' }), good: jwt({ jwksUri: 'http://a.com/keys' }), at: '/spec/jwtRules/0/jwksUri' },
-  'jwks is JSON': { bad: jwt({ jwks: 'a' }), good: jwt({ jwks: '{"keys":[{"kty":"RSA"}]}' }), at: '/spec/jwtRules/0/jwks' },
+  'a rule has an issuer or a key set': {
+    bad: { jwtRules: [{}] },
+    good: { jwtRules: [{ jwksUri: 'https://a.com' }] },
+    at: '/spec/jwtRules/0',
+  },
+  'an audience is not empty': {
+    bad: jwt({ audiences: [''] }),
+    good: jwt({ audiences: ['a'] }),
+    at: '/spec/jwtRules/0/audiences/0',
+  },
+  'jwksUri is a URL': {
+    bad: jwt({ jwksUri: 'keys.json' }),
+    good: jwt({ jwksUri: 'http://a.com/keys' }),
+    at: '/spec/jwtRules/0/jwksUri',
+  },
+  'jwks is JSON': {
+    bad: jwt({ jwks: 'a' }),
+    good: jwt({ jwks: '{"keys":[{"kty":"RSA"}]}' }),
+    at: '/spec/jwtRules/0/jwks',
+  },
   'jwks has no private key': {
     bad: jwt({ jwks: '{"keys":[{"kty":"RSA","d":"x"}]}' }),
     good: jwt({ jwks: '{"keys":[{"kty":"RSA"}]}' }),
     at: '/spec/jwtRules/0/jwks',
     severity: 'warning',
   },
-  'a header has a name': { bad: jwt({ fromHeaders: [{ name: '' }] }), good: jwt({ fromHeaders: [{ name: 'x-jwt' }] }), at: '/spec/jwtRules/0/fromHeaders/0/name' },
+  'a header has a name': {
+    bad: jwt({ fromHeaders: [{ name: '' }] }),
+    good: jwt({ fromHeaders: [{ name: 'x-jwt' }] }),
+    at: '/spec/jwtRules/0/fromHeaders/0/name',
+  },
   'a claim is not empty': {
     bad: jwt({ outputClaimToHeaders: [{ header: 'a', claim: '' }] }),
     good: jwt({ outputClaimToHeaders: [{ header: 'a', claim: 'sub' }] }),
@@ -139,21 +191,67 @@ const telemetry: Record<string, RuleCase> = {
     good: { accessLogging: [{ providers: [{ name: 'envoy' }] }] },
     at: '/spec/accessLogging/0/providers/0/name',
   },
-  'an override is not null': { bad: { metrics: [{ overrides: [null] }] }, good: { metrics: [{ overrides: [] }] }, at: '/spec/metrics/0/overrides/0' },
+  'an override is not null': {
+    bad: { metrics: [{ overrides: [null] }] },
+    good: { metrics: [{ overrides: [] }] },
+    at: '/spec/metrics/0/overrides/0',
+  },
 }
 
 const limit = { requests: 10, per: '1s' }
 const limited = (change: object) => ({ rules: [{ limit, ...change }] })
 const rateLimitPolicy: Record<string, RuleCase> = {
   'it has rules': { bad: {}, good: limited({}), at: '/spec' },
-  'a rule has a limit': { bad: { rules: [{ name: 'a' }] }, good: { rules: [{ name: 'a' }], defaults: { limit } }, at: '/spec/rules/0' },
-  'a limit lets something through': { bad: limited({ limit: { requests: 0, per: '1s' } }), good: limited({}), at: '/spec/rules/0/limit/requests' },
-  'a limit is for a time': { bad: limited({ limit: { requests: 1, per: '0s' } }), good: limited({}), at: '/spec/rules/0/limit/per' },
-  'rule names differ': { bad: { rules: [{ name: 'a', limit }, { name: 'a', limit }] }, good: { rules: [{ name: 'a', limit }, { name: 'b', limit }] }, at: '/spec/rules/1/name' },
-  'a key is one attribute': { bad: limited({ key: [{ clientIP: {}, header: 'a' }] }), good: limited({ key: [{ clientIP: {} }, { header: 'a' }] }), at: '/spec/rules/0/key/0' },
-  'a match follows the rules of a VirtualService': { bad: limited({ match: [{ uri: { regex: '(' } }] }), good: limited({ match: [{ uri: { regex: '()' } }] }), at: '/spec/rules/0/match/0/uri/regex' },
-  'a refusal is an error': { bad: limited({ status: 200 }), good: limited({ status: 503 }), at: '/spec/rules/0/status' },
-  'hits is a number or a header': { bad: limited({ hits: 'x-cost' }), good: limited({ hits: { header: 'x-cost' } }), at: '/spec/rules/0/hits' },
+  'a rule has a limit': {
+    bad: { rules: [{ name: 'a' }] },
+    good: { rules: [{ name: 'a' }], defaults: { limit } },
+    at: '/spec/rules/0',
+  },
+  'a limit lets something through': {
+    bad: limited({ limit: { requests: 0, per: '1s' } }),
+    good: limited({}),
+    at: '/spec/rules/0/limit/requests',
+  },
+  'a limit is for a time': {
+    bad: limited({ limit: { requests: 1, per: '0s' } }),
+    good: limited({}),
+    at: '/spec/rules/0/limit/per',
+  },
+  'rule names differ': {
+    bad: {
+      rules: [
+        { name: 'a', limit },
+        { name: 'a', limit },
+      ],
+    },
+    good: {
+      rules: [
+        { name: 'a', limit },
+        { name: 'b', limit },
+      ],
+    },
+    at: '/spec/rules/1/name',
+  },
+  'a key is one attribute': {
+    bad: limited({ key: [{ clientIP: {}, header: 'a' }] }),
+    good: limited({ key: [{ clientIP: {} }, { header: 'a' }] }),
+    at: '/spec/rules/0/key/0',
+  },
+  'a match follows the rules of a VirtualService': {
+    bad: limited({ match: [{ uri: { regex: '(' } }] }),
+    good: limited({ match: [{ uri: { regex: '()' } }] }),
+    at: '/spec/rules/0/match/0/uri/regex',
+  },
+  'a refusal is an error': {
+    bad: limited({ status: 200 }),
+    good: limited({ status: 503 }),
+    at: '/spec/rules/0/status',
+  },
+  'hits is a number or a header': {
+    bad: limited({ hits: 'x-cost' }),
+    good: limited({ hits: { header: 'x-cost' } }),
+    at: '/spec/rules/0/hits',
+  },
 }
 
 testRules({ apiVersion: 'security.istio.io/v1', kind: 'AuthorizationPolicy', cases: authorizationPolicy })
@@ -176,7 +274,12 @@ test('AuthorizationPolicy: a dry run is for ALLOW and DENY', () => {
 
 test('AuthorizationPolicy: an empty spec is ALLOW without rules, which denies everything', () => {
   for (const spec of [{}, null, undefined]) {
-    const { resource } = parseObject({ apiVersion: 'security.istio.io/v1', kind: 'AuthorizationPolicy', metadata: { name: 'a' }, spec })
+    const { resource } = parseObject({
+      apiVersion: 'security.istio.io/v1',
+      kind: 'AuthorizationPolicy',
+      metadata: { name: 'a' },
+      spec,
+    })
     assert.deepEqual(resource?.spec, {})
   }
 })

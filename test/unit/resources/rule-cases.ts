@@ -23,14 +23,21 @@ export interface RuleTable {
   readonly cases: Readonly<Record<string, RuleCase>>
 }
 
-export function testRules({ apiVersion, kind, metadata = { name: 'example', namespace: 'shop' }, cases }: RuleTable): void {
+export function testRules({
+  apiVersion,
+  kind,
+  metadata = { name: 'example', namespace: 'shop' },
+  cases,
+}: RuleTable): void {
   const problemsOf = (spec: object) => parseObject({ apiVersion, kind, metadata, spec })
   for (const [name, { bad, good, at, severity = 'error', istioCode }] of Object.entries(cases)) {
     test(`${kind}: ${name}`, () => {
       const refused = problemsOf(bad)
       const found = refused.problems.filter(({ origin }) => (origin.pointer ?? '') === at)
       assert.ok(
-        found.some((problem) => problem.severity === severity && (istioCode ?? problem.istioCode) === problem.istioCode),
+        found.some(
+          (problem) => problem.severity === severity && (istioCode ?? problem.istioCode) === problem.istioCode,
+        ),
         `expected ${severity} at ${at}, found ${JSON.stringify(refused.problems, null, 1)}`,
       )
       assert.equal(refused.resource === undefined, severity === 'error')

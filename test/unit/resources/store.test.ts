@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseObject } from '../../../src/resources/parse.ts'
-import { createResourceStore, type ResourceStore, type SourceDocument, type SourceUpdate } from '../../../src/resources/store.ts'
+import {
+  createResourceStore,
+  type ResourceStore,
+  type SourceDocument,
+  type SourceUpdate,
+} from '../../../src/resources/store.ts'
 
 function virtualService(name: string, version = 1): SourceDocument {
   return parseObject({
@@ -13,7 +18,12 @@ function virtualService(name: string, version = 1): SourceDocument {
 }
 
 function broken(name: string): SourceDocument {
-  return parseObject({ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata: { name }, spec: { hosts: ['a b'] } })
+  return parseObject({
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'VirtualService',
+    metadata: { name },
+    spec: { hosts: ['a b'] },
+  })
 }
 
 function policy(name: string, action: string): SourceDocument {
@@ -30,7 +40,9 @@ const unreadable = (source: string): SourceUpdate => ({ source, documents: [], c
 
 /** `name=version` of the VirtualServices in force. */
 function inForce(store: ResourceStore): string[] {
-  return store.snapshot().virtualServices.map(({ metadata, spec }) => `${metadata.name}=${spec.hosts?.[0]?.split('.')[0]}`)
+  return store
+    .snapshot()
+    .virtualServices.map(({ metadata, spec }) => `${metadata.name}=${spec.hosts?.[0]?.split('.')[0]}`)
 }
 
 function storeOf(...updates: SourceUpdate[]): ResourceStore {
@@ -100,12 +112,18 @@ test('of two objects with one name the first by the order of sources counts', ()
 })
 
 test('a lower rank comes first, whatever the names', () => {
-  const store = storeOf({ ...file('a', virtualService('a', 1)), rank: 1 }, { ...file('b', virtualService('a', 2)), rank: 0 })
+  const store = storeOf(
+    { ...file('a', virtualService('a', 1)), rank: 1 },
+    { ...file('b', virtualService('a', 2)), rank: 0 },
+  )
   assert.deepEqual(inForce(store), ['a=v2'])
 })
 
 test('of two objects with one name in one file the first counts, and both lines are named', () => {
-  const update = { ...file('x', virtualService('a', 1), virtualService('a', 2)), locate: (index: number) => 10 * (index + 1) }
+  const update = {
+    ...file('x', virtualService('a', 1), virtualService('a', 2)),
+    locate: (index: number) => 10 * (index + 1),
+  }
   const store = storeOf(update)
   assert.deepEqual(inForce(store), ['a=v1'])
   const [problem] = store.problems()
@@ -175,7 +193,9 @@ test('one change among 10,000 takes a few milliseconds', () => {
 test('a security policy that is refused and has no good version is listed', () => {
   const store = storeOf(file('x', policy('a', 'FORBID'), policy('b', 'ALLOW'), broken('c')))
   assert.deepEqual(
-    store.snapshot().rejectedSecurityPolicies.map(({ kind, metadata, matchLabels }) => ({ kind, name: metadata.name, matchLabels })),
+    store
+      .snapshot()
+      .rejectedSecurityPolicies.map(({ kind, metadata, matchLabels }) => ({ kind, name: metadata.name, matchLabels })),
     [{ kind: 'AuthorizationPolicy', name: 'a', matchLabels: { app: 'a' } }],
   )
   store.apply([file('x', policy('a', 'ALLOW'), policy('b', 'FORBID'))])
@@ -187,7 +207,10 @@ test('a security policy that is refused and has no good version is listed', () =
 })
 
 test('place adds source and line to what a later step found', () => {
-  const store = storeOf({ ...file('x', virtualService('a')), locate: (_, pointer) => (pointer === '/spec/hosts' ? 7 : 1) })
+  const store = storeOf({
+    ...file('x', virtualService('a')),
+    locate: (_, pointer) => (pointer === '/spec/hosts' ? 7 : 1),
+  })
   const origin = { kind: 'VirtualService', namespace: 'default', name: 'a', pointer: '/spec/hosts' }
   const problem = { code: 'a/b', severity: 'error', origin, message: '' } as const
   assert.deepEqual(store.place(problem).origin, { ...origin, source: 'x', line: 7 })
@@ -219,7 +242,9 @@ test('a saved version is used while its source cannot be read', () => {
 
 test('a saved version is used while nothing is known of its source', () => {
   const store = createResourceStore()
-  store.restore([saved('gone/x', virtualService('a', 7)), saved('other', virtualService('b', 7))], (source) => source.startsWith('gone/'))
+  store.restore([saved('gone/x', virtualService('a', 7)), saved('other', virtualService('b', 7))], (source) =>
+    source.startsWith('gone/'),
+  )
   assert.deepEqual(inForce(store), ['a=v7'])
   assert.deepEqual(store.sources(), ['gone/x'])
   store.apply([], ['gone/x'])
@@ -243,5 +268,8 @@ test('a saved version opens what a refused security policy would close', () => {
 test('saved lists what is in force, the last good versions too', () => {
   const store = storeOf(file('x', virtualService('a')))
   store.apply([file('x', broken('a'))])
-  assert.deepEqual([...store.saved()].map(({ source, resource }) => [source, resource.metadata.name]), [['x', 'a']])
+  assert.deepEqual(
+    [...store.saved()].map(({ source, resource }) => [source, resource.metadata.name]),
+    [['x', 'a']],
+  )
 })

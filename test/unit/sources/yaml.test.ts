@@ -4,14 +4,20 @@ import fc from 'fast-check'
 import { createLocator } from '../../../src/sources/files/locate.ts'
 import { parseText, splitDocuments } from '../../../src/sources/files/yaml.ts'
 
-const service = (name: string) => `apiVersion: v1\nkind: Service\nmetadata:\n  name: ${name}\nspec:\n  ports:\n  - port: 80\n`
+const service = (name: string) =>
+  `apiVersion: v1\nkind: Service\nmetadata:\n  name: ${name}\nspec:\n  ports:\n  - port: 80\n`
 
 function names(text: string): (string | undefined)[] {
   return parseText(text).documents.map(({ result }) => result.identity?.metadata.name)
 }
 
 test('documents are split before lines that begin with ---', () => {
-  assert.deepEqual(splitDocuments('a: 1\n---\nb: 2\n--- # c\nc: 3\n---'), ['a: 1\n', '---\nb: 2\n', '--- # c\nc: 3\n', '---'])
+  assert.deepEqual(splitDocuments('a: 1\n---\nb: 2\n--- # c\nc: 3\n---'), [
+    'a: 1\n',
+    '---\nb: 2\n',
+    '--- # c\nc: 3\n',
+    '---',
+  ])
   assert.deepEqual(splitDocuments('a: |\n  ---\n----\n---x'), ['a: |\n  ---\n----\n---x'])
   assert.deepEqual(splitDocuments('a: 1\r\n---\r\nb: 2'), ['a: 1\r\n', '---\r\nb: 2'])
 })
@@ -32,21 +38,35 @@ test('a byte order mark and Windows line ends do no harm', () => {
 })
 
 test('JSON is read, with tabs too', () => {
-  assert.deepEqual(names('{\n\t"apiVersion": "v1",\n\t"kind": "Service",\n\t"metadata": {"name": "a\\u0062"}\n}'), ['ab'])
+  assert.deepEqual(names('{\n\t"apiVersion": "v1",\n\t"kind": "Service",\n\t"metadata": {"name": "a\\u0062"}\n}'), [
+    'ab',
+  ])
 })
 
 test('the items of a List are objects', () => {
   const items = ['a', 'b'].map((name) => ({ apiVersion: 'v1', kind: 'Service', metadata: { name } }))
   for (const kind of ['List', 'ServiceList']) {
     const { documents } = parseText(JSON.stringify({ apiVersion: 'v1', kind, items }))
-    assert.deepEqual(documents.map(({ pointer, result }) => [pointer, result.identity?.metadata.name]), [['/items/0', 'a'], ['/items/1', 'b']])
+    assert.deepEqual(
+      documents.map(({ pointer, result }) => [pointer, result.identity?.metadata.name]),
+      [
+        ['/items/0', 'a'],
+        ['/items/1', 'b'],
+      ],
+    )
   }
 })
 
 test('a mistake in one document does not harm its neighbours', () => {
   const { documents, failures } = parseText(`${service('a')}---\na: [\nb: }\n---\n${service('c')}`)
-  assert.deepEqual(documents.map(({ part }) => part), [0, 2])
-  assert.deepEqual(failures.map(({ part }) => part), [1])
+  assert.deepEqual(
+    documents.map(({ part }) => part),
+    [0, 2],
+  )
+  assert.deepEqual(
+    failures.map(({ part }) => part),
+    [1],
+  )
 })
 
 const mistakes: Record<string, { text: string; line: number; message: RegExp }> = {
@@ -96,8 +116,41 @@ test('a part that did not change is not read again', () => {
 })
 
 test('no text makes it throw, nor finding lines in it', () => {
-  const piece = fc.constantFrom('---\n', '...\n', '%YAML 1.2\n', 'a: ', '- ', '&a ', '*a', '[', '{', '}', ']', '"', "'", '\n', '  ', '\t', '|\n', '#', '!!x ', '<<: ', '? ', ': ', 'kind: Service\n', 'apiVersion: v1\n', 'metadata: {name: a}\n', '__proto__: {a: 1}\n', '\0', '\ufeff', '😀')
-  const text = fc.oneof(fc.string(), fc.array(piece, { maxLength: 30 }).map((pieces) => pieces.join('')))
+  const piece = fc.constantFrom(
+    '---\n',
+    '...\n',
+    '%YAML 1.2\n',
+    'a: ',
+    '- ',
+    '&a ',
+    '*a',
+    '[',
+    '{',
+    '}',
+    ']',
+    '"',
+    "'",
+    '\n',
+    '  ',
+    '\t',
+    '|\n',
+    '#',
+    '!!x ',
+    '<<: ',
+    '? ',
+    ': ',
+    'kind: Service\n',
+    'apiVersion: v1\n',
+    'metadata: {name: a}\n',
+    '__proto__: {a: 1}\n',
+    '\0',
+    '\ufeff',
+    '😀',
+  )
+  const text = fc.oneof(
+    fc.string(),
+    fc.array(piece, { maxLength: 30 }).map((pieces) => pieces.join('')),
+  )
   fc.assert(
     fc.property(text, (source) => {
       const { documents, failures, parts } = parseText(source)
@@ -143,7 +196,10 @@ const lines: [pointer: string, line: number][] = [
 
 for (const [pointer, line] of lines) {
   test(`the line of "${pointer}", or of its nearest parent, is found`, () => {
-    for (const [before, added] of [['', 0], [`${service('b')}---\n`, 8]] as const) {
+    for (const [before, added] of [
+      ['', 0],
+      [`${service('b')}---\n`, 8],
+    ] as const) {
       const { documents, parts } = parseText(before + text)
       const document = documents.at(-1)
       assert.ok(document)
@@ -153,7 +209,9 @@ for (const [pointer, line] of lines) {
 }
 
 test('the line in an item of a List is found', () => {
-  const { documents, parts } = parseText(`kind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: {name: a}\n  spec:\n    ports: 5\n`)
+  const { documents, parts } = parseText(
+    `kind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: {name: a}\n  spec:\n    ports: 5\n`,
+  )
   const [document] = documents
   assert.ok(document)
   assert.equal(createLocator(parts).locate(document, '/spec/ports'), 7)

@@ -66,12 +66,13 @@ async function exchange(
 const answer =
   (...parts: string[]) =>
   (socket: Socket) => {
-    socket.once('data', async () => {
-      for (const part of parts) {
-        if (socket.destroyed) return
-        socket.write(part, 'latin1')
-        await new Promise((resolve) => setTimeout(resolve, 5))
-      }
+    const send = (index: number) => {
+      if (index === parts.length || socket.destroyed) return
+      socket.write(parts[index]!, 'latin1')
+      setTimeout(send, 5, index + 1)
+    }
+    socket.once('data', () => {
+      send(0)
     })
   }
 
