@@ -1,0 +1,118 @@
+/**
+ * Decisions 0003 and 0011: CPU of one request to an upstream by Node's client, by undici and by our own, 32 at a time,
+ * the upstream in another process. CPU is this process' alone.
+ */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { Agent, createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Pool } from 'undici'
+import { Endpoint } from '../../src/upstreams/endpoint.ts'
+import { cpuMicros, median, printTable } from './measure.ts'
+
+const CONCURRENCY = 32
+const REQUESTS = 15_000
+const ROUNDS = 5
+
+if (process.send !== undefined) {
+  const body = Buffer.alloc(1024, 'x')
+  const server = createServer({ keepAliveTimeout: 60_000 }, (_req, res) => {
+    res.writeHead(200, { 'content-type': 'text/plain', 'content-length': body.length })
+    res.end(body)
+  })
+  server.listen(0, '127.0.0.1', () => process.send!((server.address() as AddressInfo).port))
+  process.once('disconnect', () => process.exit(0))
+} else {
+  const child = fork(import.meta.filename)
+  const [port] = (await once(child, 'message')) as [number]
+  await compare(port)
+  child.disconnect()
+}
+
+type Send = () => Promise<void>
+
+async function compare(port: number): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: CONCURRENCY })
+  const pool = new Pool(`http://127.0.0.1:${port}`, { connections: CONCURRENCY, pipelining: 1 })
+  const clients: Readonly<Record<string, Send>> = {
+    'node:http': () => byNode(port, agent),
+    'undici dispatch': () => byUndici(pool),
+    'our own': byOwn(port),
+  }
+  const samples: Record<string, number[]> = {}
+  for (let round = -1; round < ROUNDS; round++) {
+    for (const [name, send] of Object.entries(clients)) {
+      const micros = await cpuPerRequest(send)
+      if (round >= 0) (samples[name] ??= []).push(micros)
+    }
+  }
+  agent.destroy()
+  await pool.close()
+  const own = median(samples['our own']!)
+  printTable(
+    ['client', 'CPU µs a request', 'ratio to our own'],
+    Object.entries(samples).map(([name, list]) => [name, median(list), median(list) / own]),
+  )
+}
+
+async function cpuPerRequest(send: Send): Promise<number> {
+  const before = cpuMicros()
+  let left = REQUESTS
+  await Promise.all(
+    Array.from({ length: CONCURRENCY }, async () => {
+      while (left-- > 0) await send()
+    }),
+  )
+  return (cpuMicros() - before) / REQUESTS
+}
+
+function byNode(port: number, agent: Agent): Promise<void> {
+  return new Promise((resolve, reject) => {
+    request({ host: '127.0.0.1', port, agent, headers: { 'x-bench': '1' } }, (res) => {
+      res.on('data', () => {})
+      res.on('end', resolve)
+    })
+      .on('error', reject)
+      .end()
+  })
+}
+
+function byUndici(pool: Pool): Promise<void> {
+  return new Promise((resolve, reject) => {
+    pool.dispatch(
+      { path: '/', method: 'GET', headers: ['host', 'bench.test', 'x-bench', '1'] },
+      {
+        onRequestStart: () => {},
+        onResponseStart: () => {},
+        onResponseData: () => {},
+        onResponseEnd: () => {
+          resolve()
+        },
+        onResponseError: (_controller, error) => {
+          reject(error)
+        },
+      },
+    )
+  })
+}
+
+function byOwn(port: number): Send {
+  const settings = { connectTimeoutMs: 1000, idleTimeoutMs: null, maxRequestsPerConnection: 0 }
+  const endpoint = new Endpoint({ address: '127.0.0.1', port, weight: 1 }, settings)
+  return () =>
+    new Promise((resolve, reject) => {
+      endpoint.acquire().send('GET', 'GET / HTTP/1.1\r\nhost: bench.test\r\nx-bench: 1\r\n\r\n', 'none', {
+        onInformational: () => {},
+        onHead: () => {},
+        onData: (_chunk, last) => {
+          if (last) resolve()
+          return true
+        },
+        onEnd: resolve,
+        onFailure: (reason) => {
+          reject(new Error(reason))
+        },
+        onDrain: () => {},
+      })
+    })
+}
