@@ -7,8 +7,10 @@ import type { Problem } from '../plan/problem.ts'
 import type { Gateway } from '../resources/gateway.ts'
 import type { Snapshot } from '../resources/snapshot.ts'
 import { analyze } from './analyze/analyze.ts'
-import { ClusterBuilder, type Missing } from './destinations/clusters.ts'
+import { ClusterBuilder, type Clusters, type Missing } from './destinations/clusters.ts'
+import { readCredentials } from './destinations/credentials.ts'
 import { createRuleIndexer } from './destinations/destination-rules.ts'
+import { readPeerMtls } from './destinations/peer-mtls.ts'
 import type { CompileContext } from './context.ts'
 import { distinct } from './findings.ts'
 import { compileListeners } from './gateways/listeners.ts'
@@ -64,7 +66,14 @@ export function createCompiler(options: CompileOptions): Compiler {
   const readRules = lastOf(createRuleIndexer(options))
   const binder = new VirtualServiceBinder()
   const tables = new RouteTableBuilder()
+  const readPeers = lastOf((policies: Snapshot['peerAuthentications']) =>
+    readPeerMtls(policies, options.mesh.rootNamespace),
+  )
   const clusterBuilder = new ClusterBuilder(options)
+  const readClusterCredentials = lastOf(
+    (needed: Clusters['credentials'], secrets: Snapshot['secrets'], configMaps: Snapshot['configMaps']) =>
+      readCredentials(needed, secrets, configMaps, options.gateway.namespace),
+  )
 
   const index = (snapshot: Snapshot): CompileContext => {
     const { workload, placed } = readGateways(snapshot.gateways)
@@ -79,9 +88,16 @@ export function createCompiler(options: CompileOptions): Compiler {
   return {
     compile(snapshot) {
       const { workload, placed, registry, rules, bound } = index(snapshot)
-      const { listeners, certificates, problems: listenerProblems } = buildListeners(placed, snapshot.secrets)
+      const {
+        listeners,
+        certificates: presented,
+        problems: listenerProblems,
+      } = buildListeners(placed, snapshot.secrets)
       const routeTables = tables.build(placed.ports, bound)
-      const { clusters, missing, problems: clusterProblems } = clusterBuilder.build(bound, registry, rules)
+      const built = clusterBuilder.build(bound, registry, rules, readPeers(snapshot.peerAuthentications))
+      const { clusters, missing, problems: clusterProblems } = built
+      const credentials = readClusterCredentials(built.credentials, snapshot.secrets, snapshot.configMaps)
+      const certificates = { ...presented, ...credentials.certificates }
       const { closedBy, problems: securityProblems } = compileSecurity(snapshot, workload, options)
       const mesh = compileMesh(options, closedBy)
       return {
@@ -94,6 +110,7 @@ export function createCompiler(options: CompileOptions): Compiler {
           ...registry.problems,
           ...unknownDestinations(bound, missing),
           ...clusterProblems,
+          ...credentials.problems,
           ...notInEffect(snapshot, workload, options),
         ]),
       }

@@ -11,6 +11,8 @@ export interface GatewayIdentity {
   readonly namespace: string
   /** The workload's labels for selectors. Null: not known, and every Gateway is served whatever its selector. */
   readonly labels: Readonly<Record<string, string>> | null
+  /** `region/zone/subzone` of where it runs; empty: as its labels say, if they do. */
+  readonly locality: string
   /** Suffix of Kubernetes service names, `cluster.local` unless the cluster was set up differently. */
   readonly clusterDomain: string
 }
@@ -18,6 +20,8 @@ export interface GatewayIdentity {
 export interface MeshOptions {
   readonly rootNamespace: string
   readonly trustDomain: string
+  /** Identities in these are as good as those in `trustDomain`. */
+  readonly trustDomainAliases: readonly string[]
   readonly defaultServiceExportTo: readonly string[]
   readonly defaultVirtualServiceExportTo: readonly string[]
   readonly defaultDestinationRuleExportTo: readonly string[]
@@ -25,6 +29,15 @@ export interface MeshOptions {
   readonly defaultHttpRetryPolicy: HTTPRetry | null
   readonly h2UpgradePolicy: 'DO_NOT_UPGRADE' | 'UPGRADE'
   readonly enableAutoMtls: boolean
+  /** Whether this gateway is given a certificate of the mesh: without one it cannot speak the mesh's mutual TLS. */
+  readonly hasMeshIdentity: boolean
+  readonly meshMTLS: { readonly minProtocolVersion: 'TLS_AUTO' | 'TLSV1_2' | 'TLSV1_3' }
+  /** Istio's LocalityLoadBalancerSetting, unchecked; null: on, and empty. */
+  readonly localityLbSetting: Readonly<Record<string, unknown>> | null
+  /** Istio's TcpKeepalive, unchecked; null: no probes. */
+  readonly tcpKeepalive: Readonly<Record<string, unknown>> | null
+  /** Istio's TrafficPolicy, unchecked, of which connectionPool and outlierDetection count; null: neither. */
+  readonly defaultTrafficPolicy: Readonly<Record<string, unknown>> | null
   readonly connectTimeoutMs: number
   /** Pooled HTTP connections without a request, where no DestinationRule says otherwise; 0: kept for ever. */
   readonly httpIdleTimeoutMs: number
@@ -57,16 +70,22 @@ export interface CompileOptions {
 /** Istio's defaults, for a gateway in `istio-system` whose labels are not known. */
 export function defaultCompileOptions(): CompileOptions {
   return {
-    gateway: { namespace: 'istio-system', labels: null, clusterDomain: 'cluster.local' },
+    gateway: { namespace: 'istio-system', labels: null, locality: '', clusterDomain: 'cluster.local' },
     mesh: {
       rootNamespace: 'istio-system',
       trustDomain: 'cluster.local',
+      trustDomainAliases: [],
       defaultServiceExportTo: ['*'],
       defaultVirtualServiceExportTo: ['*'],
       defaultDestinationRuleExportTo: ['*'],
       defaultHttpRetryPolicy: null,
       h2UpgradePolicy: 'DO_NOT_UPGRADE',
       enableAutoMtls: true,
+      hasMeshIdentity: false,
+      meshMTLS: { minProtocolVersion: 'TLS_AUTO' },
+      localityLbSetting: null,
+      tcpKeepalive: null,
+      defaultTrafficPolicy: null,
       connectTimeoutMs: 10_000,
       httpIdleTimeoutMs: 3_600_000,
       pathNormalization: 'DEFAULT',

@@ -5,9 +5,9 @@ export interface EndpointPlan {
   /** IP address, or an absolute path after `unix://`. */
   readonly address: string
   readonly port: number
-  /** Relative share; at least 1. */
+  /** Relative share; at least 1, and a fraction where a locality's share is divided among its endpoints. */
   readonly weight: number
-  /** `region/zone/subzone`, as far as it is known. */
+  /** `region/zone/subzone`, as far as it is known; `/zone` where Kubernetes told the zone alone. */
   readonly locality?: string
   /** 0 is used first, the next ones as the health of those before falls (locality failover). Absent: 0. */
   readonly priority?: number
@@ -50,7 +50,10 @@ export type HashKey =
   | { readonly kind: 'source-ip' }
   | { readonly kind: 'query'; readonly name: string }
 
-/** `consistentHash`. It takes the place of `loadBalancer` for requests that have the key; the others go anywhere. */
+/**
+ * `consistentHash`. It takes the place of `loadBalancer` for requests that have the key; the others go anywhere, so
+ * `loadBalancer` is then `random`.
+ */
 export interface ConsistentHashPlan {
   readonly key: HashKey
   readonly algorithm:
@@ -160,6 +163,9 @@ export interface ClusterPlan {
   readonly maxConnectionDurationMs?: number
   /** Time without traffic before the kernel probes a connection, in ms; absent: it does not. */
   readonly tcpKeepaliveMs?: number
+  /** Time between such probes, and how many may go unanswered; both are there where `tcpKeepaliveMs` is. */
+  readonly tcpKeepaliveIntervalMs?: number
+  readonly tcpKeepaliveProbes?: number
   readonly consistentHash?: ConsistentHashPlan
   readonly warmup?: WarmupPlan
   readonly outlierDetection?: OutlierDetectionPlan

@@ -62,7 +62,7 @@ export interface FileCertificatePlan {
 
 /** Certificates that peers are verified against, from a Secret or ConfigMap. */
 export interface CaCertificatePlan {
-  /** `ca:NAMESPACE/NAME`. */
+  /** `ca:NAMESPACE/NAME` of a Secret (its name without `-cacert`), `ca:configmap://NAMESPACE/NAME` of a ConfigMap. */
   readonly name: string
   /** PEM bundle. */
   readonly caCertificates: string

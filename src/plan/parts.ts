@@ -4,13 +4,13 @@
  *
  * Keys: `mesh` · `listener/NAME` · `table/NAME` · `vhost/TABLE/HOST` · `cluster/NAME` · `certificate/NAME`.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Plan } from './plan.ts'
 
 interface Part {
-  /** The object that `text` was made of: the compiler keeps the identity of what did not change. */
+  /** The compiler keeps the identity of what did not change. The text is not kept: it is as large as the plan. */
   readonly value: object
-  readonly text: string
+  /** SHA-256 of the text. */
   readonly hash: string
 }
 
@@ -23,22 +23,26 @@ export interface PlanUpdate {
   readonly remove: readonly string[]
 }
 
-/** @param previous Parts of the plan before, whose texts are used again where the objects are the same. */
-export function planParts(plan: Plan, previous: Parts): Parts {
+/**
+ * The parts of a plan, and what turns those before it into them.
+ *
+ * @param previous Parts of the plan before; none of those whose objects are the same is written again.
+ */
+export function nextParts(plan: Plan, previous: Parts): { readonly parts: Parts; readonly update: PlanUpdate } {
   const parts = new Map<string, Part>()
+  const set: (readonly [string, string])[] = []
+  let kept = 0
   const add = (key: string, value: object) => {
     const known = previous.get(key)
+    if (known !== undefined) kept++
     if (known?.value === value) {
       parts.set(key, known)
       return
     }
     const text = JSON.stringify(value)
-    parts.set(
-      key,
-      known?.text === text
-        ? { ...known, value }
-        : { value, text, hash: createHash('sha256').update(text).digest('hex') },
-    )
+    const part = { value, hash: hash('sha256', text) }
+    parts.set(key, part)
+    if (known?.hash !== part.hash) set.push([key, text])
   }
   add('mesh', plan.mesh)
   for (const [name, listener] of Object.entries(plan.listeners)) add(`listener/${name}`, listener)
@@ -47,24 +51,23 @@ export function planParts(plan: Plan, previous: Parts): Parts {
   }
   for (const [name, cluster] of Object.entries(plan.clusters)) add(`cluster/${name}`, cluster)
   for (const [name, certificate] of Object.entries(plan.certificates)) add(`certificate/${name}`, certificate)
-  return parts
+  const remove = kept === previous.size ? [] : [...previous.keys()].filter((key) => !parts.has(key))
+  return { parts, update: { set, remove } }
 }
 
-/** What turns `before` into `after`. */
-export function diffParts(before: Parts, after: Parts): PlanUpdate {
-  const set: (readonly [string, string])[] = []
-  const remove: string[] = []
-  for (const [key, part] of after) {
-    const known = before.get(key)
-    if (known !== part && known?.text !== part.text) set.push([key, part.text])
-  }
-  for (const key of before.keys()) if (!after.has(key)) remove.push(key)
-  return { set, remove }
+/** One part as it travels. */
+export function partText({ value }: Part): string {
+  return JSON.stringify(value)
+}
+
+/** All parts, for whoever has none of them. */
+export function allParts(parts: Parts): PlanUpdate {
+  return { set: [...parts].map(([key, part]) => [key, partText(part)]), remove: [] }
 }
 
 /** A hash of all parts, whatever their order: the same for the same plan on every replica. */
 export function contentHash(parts: Parts): string {
-  const hash = createHash('sha256')
-  for (const key of [...parts.keys()].sort()) hash.update(`${key}\0${parts.get(key)!.hash}\0`)
-  return hash.digest('hex')
+  const lines: string[] = []
+  for (const key of [...parts.keys()].sort()) lines.push(key, parts.get(key)!.hash)
+  return hash('sha256', lines.join('\0'))
 }

@@ -79,6 +79,11 @@ export interface RetryPolicy {
   readonly backoffMaxMs: number
   /** Prefer endpoints that this request has not tried yet (five picks, then any). */
   readonly avoidPreviousHosts: boolean
+  /**
+   * The rule itself asks for `avoidPreviousHosts`, so it holds for clusters with consistent hash too. Without it a retry
+   * to such a cluster goes where the hash says, to the same endpoint.
+   */
+  readonly evenWhenHashed?: true
 }
 
 export interface Mirror {

@@ -129,7 +129,8 @@ function checkConnectionPool(findings: Findings, at: string, pool: ConnectionPoo
     maxRetries: http.maxRetries,
     maxConcurrentStreams: http.maxConcurrentStreams,
   })
-  checkDuration(findings, code, `${at}/http/idleTimeout`, http.idleTimeout)
+  // 0s switches it off, as in tcp; Istio refuses it here, and takes it there.
+  checkDuration(findings, code, `${at}/http/idleTimeout`, http.idleTimeout, 'zero')
   if (http.useClientProtocol === true && http.h2UpgradePolicy === 'UPGRADE') {
     findings.error(
       code,

@@ -8,6 +8,7 @@ import { compileLinearRegex } from '../lib/linear-regex.ts'
 import { hostSyntax, isCIDR, isDNSLabel, isHeaderName, isLabelKey, isLabelValue } from '../lib/names.ts'
 import { isIP } from 'node:net'
 import { type Findings, pointerToken } from './findings.ts'
+import { groupsOfSimpleRegex } from './simple-regex.ts'
 
 /** At least a millisecond, and whole milliseconds; with `zero`, 0 too (it then switches something off). */
 export function checkDuration(
@@ -46,6 +47,8 @@ export function checkPercentage(findings: Findings, code: string, pointer: strin
 
 /** @returns The capturing groups of the pattern, or undefined where it is refused. */
 export function checkRegex(findings: Findings, code: string, pointer: string, pattern: string): number | undefined {
+  const simple = groupsOfSimpleRegex(pattern)
+  if (simple !== undefined) return simple
   const compiled = compileLinearRegex(pattern)
   if (compiled.ok) return compiled.groups
   findings.error(code, pointer, `"${shorten(pattern)}" is not a regular expression of RE2: ${compiled.reason}`, {

@@ -216,8 +216,20 @@ export function createResourceStore(): ResourceStore {
     return placed(source, index, problem)
   }
 
-  function ordered(): Source[] {
-    return [...sources.keys()].sort(compareSources).map((name) => sources.get(name) as Source)
+  function ordered(which: (source: Source) => boolean = () => true): Source[] {
+    return [...sources.values()].filter(which).sort((a, b) => compareSources(a.name, b.name))
+  }
+
+  /** Whether `problemsOf` may find any: it is asked of ten thousand sources at each change, and few have some. */
+  function mayHaveProblems({ name, problems, documents }: Source): boolean {
+    return (
+      problems.length > 0 ||
+      documents.some(({ problems: own, identity }, index) => {
+        if (own.length > 0) return true
+        const first = identity === undefined ? undefined : objects.get(identity.key)?.claims[0]
+        return first !== undefined && (first.source !== name || first.index !== index)
+      })
+    )
   }
 
   return {
@@ -229,10 +241,11 @@ export function createResourceStore(): ResourceStore {
     },
     snapshot: () => snapshots.current(),
     generation: () => snapshots.generation(),
-    problems: () => ordered().flatMap(problemsOf),
+    problems: () => ordered(mayHaveProblems).flatMap(problemsOf),
     sources: () => ordered().map(({ name }) => name),
     rejected() {
-      return ordered().flatMap((source) =>
+      const lacksOne = ({ documents }: Source) => documents.some(({ resource }) => resource === undefined)
+      return ordered(lacksOne).flatMap((source) =>
         source.documents.flatMap((document, index) => {
           const { identity } = document
           const state = identity === undefined ? undefined : objects.get(identity.key)
@@ -298,12 +311,6 @@ export function createResourceStore(): ResourceStore {
 }
 
 function sourceOf(update: SourceUpdate, before: Source | undefined): Source {
-  const kept = new Map<ResourceKey, ObjectIdentity>()
-  if (!update.complete && before !== undefined) {
-    for (const [key, identity] of before.kept) kept.set(key, identity)
-    for (const { identity } of before.documents) if (identity !== undefined) kept.set(identity.key, identity)
-    for (const { identity } of update.documents) if (identity !== undefined) kept.delete(identity.key)
-  }
   return {
     name: update.source,
     rank: update.rank ?? 0,
@@ -312,8 +319,18 @@ function sourceOf(update: SourceUpdate, before: Source | undefined): Source {
     locate: update.locate ?? (() => undefined),
     complete: update.complete,
     problems: update.problems ?? [],
-    kept,
+    kept: update.complete || before === undefined ? NOTHING_KEPT : keptOf(update, before),
   }
+}
+
+/** Most sources keep nothing, and there may be ten thousand of them. */
+const NOTHING_KEPT: Source['kept'] = new Map()
+
+function keptOf(update: SourceUpdate, before: Source): Source['kept'] {
+  const kept = new Map(before.kept)
+  for (const { identity } of before.documents) if (identity !== undefined) kept.set(identity.key, identity)
+  for (const { identity } of update.documents) if (identity !== undefined) kept.delete(identity.key)
+  return kept
 }
 
 function identityOf(resource: AnyResource): ObjectIdentity {

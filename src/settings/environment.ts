@@ -1,4 +1,7 @@
-/** Settings as environment variables: `SLUICE_` and the path in capitals, for example `SLUICE_DOWNSTREAM_IDLE_TIMEOUT`. */
+/**
+ * Settings as environment variables: `SLUICE_` and the path in capitals, for example `SLUICE_DOWNSTREAM_IDLE_TIMEOUT`;
+ * some also by the name that Istio's agent has for them.
+ */
 import { nearest } from '../lib/nearest.ts'
 import type { SettingsIssue } from './issue.ts'
 import { type Leaf, type Override, leaves } from './read.ts'
@@ -23,11 +26,17 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
   readonly issues: readonly SettingsIssue[]
 } {
   const paths = new Map<string, string>()
-  for (const leaf of leaves()) {
-    const name = variableOf(leaf)
-    if (name !== undefined) paths.set(name, leaf.path.join('.'))
-  }
   const overrides = new Map<string, Override>()
+  for (const leaf of leaves()) {
+    const path = leaf.path.join('.')
+    const name = variableOf(leaf)
+    if (name !== undefined) paths.set(name, path)
+    const { istioEnv } = leaf.field.setting
+    const text = istioEnv === undefined ? undefined : env[istioEnv]
+    if (istioEnv !== undefined && text !== undefined && text !== '') {
+      overrides.set(path, { text, given: { kind: 'environment', name: istioEnv } })
+    }
+  }
   const issues: SettingsIssue[] = []
   for (const [name, text] of Object.entries(env)) {
     if (!name.startsWith(ENVIRONMENT_PREFIX) || text === undefined || text === '' || name === SETTINGS_VARIABLE)

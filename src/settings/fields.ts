@@ -25,6 +25,8 @@ export interface FieldFacts<T> {
   readonly flag?: string
   /** The environment variable, where it is not the one that follows from the path. */
   readonly env?: string
+  /** Istio's own variable for it, which counts where ours is not set. */
+  readonly istioEnv?: string
 }
 
 /** One setting. */
@@ -46,6 +48,7 @@ export interface Options {
   readonly served?: boolean
   readonly flag?: string
   readonly env?: string
+  readonly istioEnv?: string
 }
 
 export function group<Properties extends TProperties>(
@@ -73,6 +76,7 @@ export function field<T>(
     served: options.served ?? true,
     ...(options.flag === undefined ? {} : { flag: options.flag }),
     ...(options.env === undefined ? {} : { env: options.env }),
+    ...(options.istioEnv === undefined ? {} : { istioEnv: options.istioEnv }),
   }
   return Object.assign(Type.Unsafe<T>({ ...json, description: facts.description }), { setting })
 }

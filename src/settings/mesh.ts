@@ -125,7 +125,7 @@ export const meshSchema = group(
     ),
     rootNamespace: text('The namespace whose policies and rules hold for all namespaces.', 'istio-system'),
     trustDomain: text('The trust domain of identities in the mesh.', 'cluster.local'),
-    trustDomainAliases: texts('Other names of the trust domain.', [], later),
+    trustDomainAliases: texts('Other names of the trust domain: an upstream may have an identity in any of them.', []),
     pathNormalization: group('How paths are normalised before they are matched and sent on.', {
       normalization: choice(
         '`BASE` resolves dot segments and back-slashes, `MERGE_SLASHES` joins slashes too, `DECODE_AND_MERGE_SLASHES` first decodes `%2F` and `%5C`. `DEFAULT` is `BASE`.',
@@ -165,11 +165,26 @@ export const meshSchema = group(
       '60s',
       { ms: 100, text: '100ms' },
     ),
-    localityLbSetting: message('Distribution and failover between localities.', later),
+    localityLbSetting: message(
+      'Distribution and failover between localities, as in a DestinationRule, where the DestinationRule has none. Not set, it is on: nearer endpoints first, where there is `outlierDetection` and localities are known.',
+    ),
     extensionProviders: messages('External authorizers, tracers and loggers by name.', later),
     tlsDefaults: message('Least TLS version, cipher suites and curves outside the mesh.', later),
-    meshMTLS: message('Least TLS version, cipher suites and curves inside the mesh.', later),
-    tcpKeepalive: message('TCP keep-alive probes on upstream connections.', later),
+    meshMTLS: group('TLS inside the mesh.', {
+      minProtocolVersion: choice(
+        'Least TLS version of mutual TLS to upstreams in the mesh; `TLS_AUTO` is TLS 1.2.',
+        ['TLS_AUTO', 'TLSV1_2', 'TLSV1_3'],
+        'TLS_AUTO',
+      ),
+      cipherSuites: texts('Cipher suites.', [], later),
+      ecdhCurves: texts('Curves.', [], later),
+    }),
+    tcpKeepalive: message(
+      'TCP keep-alive probes on upstream connections (`probes`, `time`, `interval`); fields of a DestinationRule take the place of these.',
+    ),
+    defaultTrafficPolicy: message(
+      '`connectionPool` and `outlierDetection` of upstreams whose DestinationRule does not give that block, or that have none.',
+    ),
     enableTracing: flag('Generates spans.', true, later),
     defaultProviders: message('Which extension providers hold where a Telemetry names none.', later),
     defaultConfig,

@@ -14,7 +14,7 @@ Everything that is not a resource. Each setting can be given in three places; th
 setting:
 
 1. a flag of \`sluice run\`, where the table names one,
-2. an environment variable,
+2. an environment variable; where two are named, the one with \`SLUICE_\` wins,
 3. \`sluice.yaml\`: the file that \`--settings\` (or \`SLUICE_SETTINGS\`) names, else \`sluice.yaml\` in the first
    \`--config\` folder, if it is there,
 
@@ -88,7 +88,7 @@ function smallGroup(node: AnyGroup, path: readonly string[]): readonly string[] 
 function row({ setting }: Field<unknown>, path: readonly string[], name: string, context = ''): string {
   const notes = [...(setting.served ? [] : ['**No effect yet.**']), ...(setting.secret ? ['Never printed.'] : [])]
   const variable = variableOf({ path, field: { setting } as Field<unknown> })
-  const given = [setting.flag, variable].filter((way) => way !== undefined).map(code)
+  const given = [setting.flag, variable, setting.istioEnv].filter((way) => way !== undefined).map(code)
   const takes = setting.expected === 'text' ? '' : `Takes ${setting.expected}.`
   const meaning = [context, setting.description, takes, ...notes].filter((part) => part !== '').join(' ')
   const cells = [code(name), setting.defaultText, meaning, given.join(', ')]

@@ -17,6 +17,7 @@ import {
   whole,
   wholeOrOff,
 } from './fields.ts'
+import { identitySchema } from './identity.ts'
 import { meshSchema } from './mesh.ts'
 import {
   flagOrAuto,
@@ -132,6 +133,10 @@ export const settingsSchema = group('Everything that is not a resource.', {
   labels: textMap("This gateway's labels, for `Gateway.spec.selector`.", 'none: every Gateway is served', {
     flag: '--labels k=v,…',
   }),
+  locality: optionalText(
+    'Where this gateway runs, `region/zone/subzone`, for `localityLbSetting`.',
+    'the labels `topology.kubernetes.io/region`, `topology.kubernetes.io/zone` and `topology.istio.io/subzone`',
+  ),
   namespace: text("This gateway's namespace.", 'istio-system', { flag: '--namespace NS' }),
   clusterDomain: text('What Kubernetes service names end in (istiod: `DOMAIN_SUFFIX`).', 'cluster.local'),
   state: optionalText(
@@ -152,6 +157,7 @@ export const settingsSchema = group('Everything that is not a resource.', {
   upstream,
   metrics,
   redis,
+  identity: identitySchema,
   mesh: meshSchema,
 })
 

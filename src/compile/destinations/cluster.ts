@@ -2,19 +2,26 @@
  * One cluster.
  *
  * Source: istio: pilot/pkg/networking/core/cluster_builder.go (`buildCluster`), cluster_traffic_policy.go
- * (`applyTrafficPolicy`, `applyConnectionPool`, `shouldH2Upgrade`), cluster_tls.go.
+ * (`applyTrafficPolicy`, `shouldH2Upgrade`).
  */
-import { durationMs } from '../../lib/duration.ts'
-import type { ClusterPlan, Discovery, LoadBalancerPlan, TransportPlan } from '../../plan/cluster.ts'
+import type { ClusterPlan, Discovery, EndpointPlan } from '../../plan/cluster.ts'
 import type { Problem } from '../../plan/problem.ts'
 import type { ConnectionPoolSettings, LoadBalancerSettings } from '../../resources/destination-rule.ts'
 import { problem } from '../findings.ts'
 import type { CompileOptions } from '../options.ts'
 import { type MeshService, type ServiceEndpoint, type ServicePort, TLS_MODE_LABEL } from '../services/service.ts'
 import { type Labels, selects } from '../workload.ts'
-import type { MergedRule } from './destination-rules.ts'
+import { compileConnectionPool } from './connection-pool.ts'
+import type { CredentialReference } from './credentials.ts'
+import type { MergedRule, Piece } from './destination-rules.ts'
+import { compileLoadBalancer } from './load-balancer.ts'
+import { needsLocality, type Place, placeEndpoints, type PlacedEndpoint } from './locality.ts'
+import type { MeshDefaults } from './mesh-defaults.ts'
 import { notEnforced } from './not-enforced.ts'
-import { type EffectivePolicy, effectivePolicy } from './traffic-policy.ts'
+import { compileOutlierDetection } from './outlier-detection.ts'
+import type { PeerMtls } from './peer-mtls.ts'
+import { effectivePolicy } from './traffic-policy.ts'
+import { compileTransport } from './transport.ts'
 
 export interface ClusterParts {
   readonly service: MeshService
@@ -22,25 +29,43 @@ export interface ClusterParts {
   /** Empty, or the name of a subset that `rule` has. */
   readonly subset: string
   readonly rule: MergedRule | undefined
+}
+
+/** What all clusters are compiled with. */
+export interface DestinationContext {
   readonly options: CompileOptions
+  readonly defaults: MeshDefaults
+  /** Where the gateway itself is. */
+  readonly place: Place
+  readonly peers: PeerMtls
 }
 
-const LOAD_BALANCERS: Readonly<Record<NonNullable<LoadBalancerSettings['simple']>, LoadBalancerPlan>> = {
-  UNSPECIFIED: 'least-request',
-  LEAST_REQUEST: 'least-request',
-  LEAST_CONN: 'least-request',
-  RANDOM: 'random',
-  ROUND_ROBIN: 'round-robin',
-  // Nothing to pass through to at a gateway.
-  PASSTHROUGH: 'least-request',
+export interface CompiledCluster {
+  readonly plan: ClusterPlan
+  readonly credentials: readonly CredentialReference[]
+  readonly problems: readonly Problem[]
 }
 
-export function compileCluster(parts: ClusterParts): { plan: ClusterPlan; problems: Problem[] } {
-  const { service, port, subset, rule, options } = parts
+export function compileCluster(parts: ClusterParts, context: DestinationContext): CompiledCluster {
+  const { service, port, subset, rule } = parts
+  const { options, defaults, place, peers } = context
   const policy = effectivePolicy(rule, port.number, subset)
-  const pool = policy.connectionPool?.value
-  const endpoints = endpointsOf(service, port, rule?.subsets.get(subset)?.value.labels)
-  const problems = (rule?.rules ?? []).flatMap(notEnforced)
+  const pool = policy.connectionPool?.value ?? defaults.trafficPolicy.connectionPool
+  const outlier = policy.outlierDetection?.value ?? defaults.trafficPolicy.outlierDetection
+  const locality = policy.loadBalancer?.value.localityLbSetting ?? defaults.localityLbSetting
+  const selected = endpointsOf(service, port, rule?.subsets.get(subset)?.value.labels)
+  const endpoints = selected.map((endpoint) => withoutMtls(endpoint, service.namespace, peers))
+  const protocol = usesHttp2(port, pool, options) ? 'http2' : 'http1'
+  const transport = compileTransport({
+    service,
+    port: port.number,
+    subset,
+    protocol,
+    tls: policy.tls,
+    endpoints,
+    peers,
+    options,
+  })
   return {
     plan: {
       name: `outbound|${port.number}|${subset}|${service.host}`,
@@ -48,15 +73,19 @@ export function compileCluster(parts: ClusterParts): { plan: ClusterPlan; proble
       port: port.number,
       subset,
       service: { name: service.name, namespace: service.namespace },
-      discovery: discover(service, endpoints),
-      loadBalancer: LOAD_BALANCERS[policy.loadBalancer?.value.simple ?? 'UNSPECIFIED'],
-      protocol: usesHttp2(port, pool, options) ? 'http2' : 'http1',
-      transport: compileTransport(policy, problems) ?? compileAutoMtls(service, endpoints, options, problems),
-      connectTimeoutMs: milliseconds(pool?.tcp?.connectTimeout) || options.mesh.connectTimeoutMs,
-      idleTimeoutMs: idleTimeout(pool, options),
-      maxRequestsPerConnection: pool?.http?.maxRequestsPerConnection ?? 0,
+      discovery: discover(service, placeEndpoints(endpoints, locality, outlier !== undefined, place)),
+      ...compileLoadBalancer(policy.loadBalancer?.value),
+      protocol,
+      transport: transport.plan,
+      ...compileConnectionPool(pool, policy.retryBudget?.value, options.mesh, defaults.tcpKeepalive),
+      ...(outlier === undefined ? {} : { outlierDetection: compileOutlierDetection(outlier) }),
     },
-    problems,
+    credentials: transport.credentials,
+    problems: [
+      ...(rule?.rules ?? []).flatMap(notEnforced),
+      ...transport.problems,
+      ...nowhere(policy.loadBalancer, place),
+    ],
   }
 }
 
@@ -65,14 +94,21 @@ function endpointsOf(service: MeshService, port: ServicePort, labels: Labels | u
   return labels === undefined ? all : all.filter((endpoint) => selects(labels, endpoint.labels))
 }
 
-function discover({ resolution }: MeshService, endpoints: readonly ServiceEndpoint[]): Discovery {
+/** An endpoint whose PeerAuthentication switches mutual TLS off loses the mark that it takes it. */
+function withoutMtls(endpoint: ServiceEndpoint, namespace: string, peers: PeerMtls): ServiceEndpoint {
+  const { labels, port } = endpoint
+  if (labels[TLS_MODE_LABEL] !== 'istio' || !peers.isOffAt(namespace, labels, port)) return endpoint
+  return { ...endpoint, labels: { ...labels, [TLS_MODE_LABEL]: 'disabled' } }
+}
+
+function discover({ resolution }: MeshService, endpoints: readonly PlacedEndpoint[]): Discovery {
   switch (resolution) {
     case 'static':
-      return { kind: 'static', endpoints: endpoints.map(withoutEmptyLabels) }
+      return { kind: 'static', endpoints: endpoints.map(toPlan) }
     case 'dns':
     case 'dns-round-robin': {
       const targets = endpoints.map((endpoint) => {
-        const { address, ...rest } = withoutEmptyLabels(endpoint)
+        const { address, ...rest } = toPlan(endpoint)
         return { hostname: address, ...rest }
       })
       return { kind: 'dns', mode: resolution === 'dns' ? 'strict' : 'logical', targets }
@@ -84,10 +120,7 @@ function discover({ resolution }: MeshService, endpoints: readonly ServiceEndpoi
   }
 }
 
-function withoutEmptyLabels({
-  labels,
-  ...rest
-}: ServiceEndpoint): Omit<ServiceEndpoint, 'labels'> & { labels?: Labels } {
+function toPlan({ labels, network: _network, serviceAccount: _account, ...rest }: PlacedEndpoint): EndpointPlan {
   return Object.keys(labels).length === 0 ? rest : { ...rest, labels }
 }
 
@@ -101,47 +134,16 @@ function usesHttp2(
   return http2 || (asked === 'DEFAULT' ? mesh.h2UpgradePolicy : asked) === 'UPGRADE'
 }
 
-/** `http.idleTimeout`, else TCP's, else the mesh's; 0 switches it off. */
-function idleTimeout(pool: ConnectionPoolSettings | undefined, { mesh }: CompileOptions): number | null {
-  const text = pool?.http?.idleTimeout ?? pool?.tcp?.idleTimeout
-  const timeout = text === undefined ? mesh.httpIdleTimeoutMs : durationMs(text)
-  return timeout > 0 ? timeout : null
-}
-
-function milliseconds(text: string | undefined): number {
-  return text === undefined ? 0 : durationMs(text)
-}
-
-/** What a `tls` block asks for; undefined where there is none. */
-function compileTransport({ tls }: EffectivePolicy, problems: Problem[]): TransportPlan | undefined {
-  if (tls === undefined) return undefined
-  const mode = tls.value.mode ?? 'DISABLE'
-  if (mode === 'DISABLE') return { kind: 'plaintext' }
-  problems.push(
-    problem('error', tls.rule, tls.pointer, {
-      code: 'destination-rule/tls-unsupported',
-      message: `tls mode ${mode} is not served by this version: requests to this destination are refused, never sent in plain text`,
+/** A rule that goes by localities says nothing to a gateway that does not know its own. */
+function nowhere(loadBalancer: Piece<LoadBalancerSettings> | undefined, { locality }: Place): Problem[] {
+  const setting = loadBalancer?.value.localityLbSetting
+  if (loadBalancer === undefined || setting === undefined || locality.region !== '' || !needsLocality(setting))
+    return []
+  return [
+    problem('warning', loadBalancer.rule, `${loadBalancer.pointer}/localityLbSetting`, {
+      code: 'destination-rule/locality-unknown',
+      message: 'it is not known where this gateway is, so what depends on its locality has no effect',
+      remedy: "Set locality, or give the gateway the labels of its node's region and zone.",
     }),
-  )
-  return { kind: 'unsupported', reason: `tls mode ${mode}` }
-}
-
-/** Without a `tls` block Istio uses its own mTLS to the endpoints that are known to take it. */
-function compileAutoMtls(
-  { external, origin, host }: MeshService,
-  endpoints: readonly ServiceEndpoint[],
-  { mesh }: CompileOptions,
-  problems: Problem[],
-): TransportPlan {
-  const takesMtls = endpoints.some(({ labels }) => labels[TLS_MODE_LABEL] === 'istio')
-  if (takesMtls && !external && mesh.enableAutoMtls) {
-    problems.push({
-      code: 'service/mtls-unsupported',
-      severity: 'warning',
-      origin,
-      message: `endpoints of ${host} take Istio's mTLS, which this version does not speak: requests go to them in plain text`,
-      remedy: 'They answer unless their PeerAuthentication is STRICT.',
-    })
-  }
-  return { kind: 'plaintext' }
+  ]
 }

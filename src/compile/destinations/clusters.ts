@@ -12,23 +12,31 @@ import type { ClusterReference } from '../routes/forward.ts'
 import type { ServiceRegistry } from '../services/registry.ts'
 import type { MeshService } from '../services/service.ts'
 import type { BoundVirtualService } from '../virtual-services.ts'
-import { compileCluster } from './cluster.ts'
+import { compileCluster, type DestinationContext } from './cluster.ts'
+import type { CredentialReference } from './credentials.ts'
 import type { DestinationRules, MergedRule } from './destination-rules.ts'
+import { placeOf } from './locality.ts'
+import { readMeshDefaults } from './mesh-defaults.ts'
+import type { PeerMtls } from './peer-mtls.ts'
 
 /** What became of a cluster that some route names. */
 interface Outcome {
   /** Undefined: the data plane answers 503 `NC`. */
   readonly plan: ClusterPlan | undefined
+  readonly credentials: readonly CredentialReference[]
   readonly problems: readonly Problem[]
   /** What it was made from. */
   readonly service: MeshService | undefined
   readonly rule: MergedRule | undefined
+  readonly peers: PeerMtls
 }
 
 export interface Clusters {
   readonly clusters: Readonly<Record<string, ClusterPlan>>
   /** Names that are in routes and stand for nothing, with the reason. */
   readonly missing: ReadonlyMap<string, Missing>
+  /** What the clusters need of Secrets and ConfigMaps. */
+  readonly credentials: readonly CredentialReference[]
   readonly problems: readonly Problem[]
 }
 
@@ -39,59 +47,75 @@ export interface Missing {
 
 /** Makes clusters; one whose service and rule did not change is the object that it was before. */
 export class ClusterBuilder {
-  readonly #options: CompileOptions
+  readonly #context: Omit<DestinationContext, 'peers'>
   /** By service and index of rules, so that rules are only looked up again when some rule changed. */
   readonly #memo = new Memo<Outcome>()
   #clusters: Clusters['clusters'] = {}
   #last: { inputs: readonly unknown[]; bound: readonly BoundVirtualService[]; result: Clusters } | undefined
 
   constructor(options: CompileOptions) {
-    this.#options = options
+    this.#context = { options, defaults: readMeshDefaults(options.mesh), place: placeOf(options.gateway) }
   }
 
-  build(bound: readonly BoundVirtualService[], registry: ServiceRegistry, rules: DestinationRules): Clusters {
-    const inputs = [registry, rules]
+  build(
+    bound: readonly BoundVirtualService[],
+    registry: ServiceRegistry,
+    rules: DestinationRules,
+    peers: PeerMtls,
+  ): Clusters {
+    const inputs = [registry, rules, peers]
     const last = this.#last
     // The usual edit is one of a few rules, which go on naming the clusters that they named before.
     const isSame = last !== undefined && sameElements(last.inputs, inputs) && nameTheSame(last.bound, bound)
-    const result = isSame ? last.result : this.#buildAll(bound, registry, rules)
+    const result = isSame ? last.result : this.#buildAll(bound, registry, rules, peers)
     this.#last = { inputs, bound, result }
     return result
   }
 
-  #buildAll(bound: readonly BoundVirtualService[], { services }: ServiceRegistry, rules: DestinationRules): Clusters {
+  #buildAll(
+    bound: readonly BoundVirtualService[],
+    { services }: ServiceRegistry,
+    rules: DestinationRules,
+    peers: PeerMtls,
+  ): Clusters {
     this.#memo.begin()
     const plans: ClusterPlan[] = []
     const missing = new Map<string, Missing>()
-    const problems: Problem[] = []
+    const credentials: CredentialReference[] = []
+    const problems: Problem[] = [...this.#context.defaults.problems]
     for (const { clusters } of bound) {
       for (const reference of clusters) {
         const { cluster } = reference
         if (this.#memo.isUsed(cluster)) continue
         const service = services.get(reference.host)
-        const outcome = this.#memo.get(cluster, [service, rules], (last) => {
+        const outcome = this.#memo.get(cluster, [service, rules, peers], (last) => {
           const rule = service && rules.resolve(service)
-          if (last !== undefined && last.service === service && last.rule === rule) return last
-          return { ...this.#make(reference, service, rule), service, rule }
+          const isSame =
+            last !== undefined && sameElements([last.service, last.rule, last.peers], [service, rule, peers])
+          return isSame ? last : { ...this.#make(reference, service, rule, peers), service, rule, peers }
         })
         if (outcome.plan === undefined) missing.set(cluster, whyMissing(reference, service))
         else plans.push(outcome.plan)
+        for (const needed of outcome.credentials) credentials.push(needed)
         for (const found of outcome.problems) problems.push(found)
       }
     }
     if (this.#memo.end()) this.#clusters = Object.fromEntries(plans.map((plan) => [plan.name, plan]))
-    return { clusters: this.#clusters, missing, problems }
+    return { clusters: this.#clusters, missing, credentials, problems }
   }
 
   #make(
     { port, subset }: ClusterReference,
     service: MeshService | undefined,
     rule: MergedRule | undefined,
-  ): Pick<Outcome, 'plan' | 'problems'> {
+    peers: PeerMtls,
+  ): Pick<Outcome, 'plan' | 'credentials' | 'problems'> {
     const servicePort = service?.ports.find(({ number }) => number === port)
     const isKnown = subset === '' || rule?.subsets.has(subset) === true
-    if (service === undefined || servicePort === undefined || !isKnown) return { plan: undefined, problems: [] }
-    return compileCluster({ service, port: servicePort, subset, rule, options: this.#options })
+    if (service === undefined || servicePort === undefined || !isKnown) {
+      return { plan: undefined, credentials: [], problems: [] }
+    }
+    return compileCluster({ service, port: servicePort, subset, rule }, { ...this.#context, peers })
   }
 }
 

@@ -69,7 +69,8 @@ function collect(
   const fallback = mesh.defaultDestinationRuleExportTo
   for (const rule of all) {
     const own = rule.metadata.namespace
-    const exportTo = effectiveExportTo(rule.spec.exportTo, fallback)
+    // A rule for some workloads is for those of its namespace.
+    const exportTo = rule.spec.workloadSelector === undefined ? effectiveExportTo(rule.spec.exportTo, fallback) : ['.']
     const isPrivate = exportTo.every((scope) => scope === '.' || scope === own)
     const host = fullHost(rule.spec.host, own, clusterDomain)
     // In the root namespace exported rules are everybody's defaults, and no more specific for its own workloads.

@@ -23,27 +23,16 @@ export function notEnforced(rule: DestinationRule): Problem[] {
 }
 
 function ofPolicy(policy: TrafficPolicy): string[] {
-  return [...ofBlocks(policy), ...present(policy, ['tunnel', 'proxyProtocol', 'retryBudget'])]
+  return [...ofBlocks(policy), ...present(policy, ['tunnel', 'proxyProtocol'])]
 }
 
-function ofBlocks({ loadBalancer, connectionPool, outlierDetection }: TrafficPolicy | PortTrafficPolicy): string[] {
-  const { simple, localityLbSetting, ...others } = loadBalancer ?? {}
-  const { connectTimeout: _connect, idleTimeout: _tcpIdle, ...tcp } = connectionPool?.tcp ?? {}
-  const {
-    idleTimeout: _idle,
-    maxRequestsPerConnection: _requests,
-    h2UpgradePolicy: _upgrade,
-    ...http
-  } = connectionPool?.http ?? {}
+function ofBlocks({ loadBalancer = {}, connectionPool }: TrafficPolicy | PortTrafficPolicy): string[] {
+  const { useClientProtocol, ...http } = connectionPool?.http ?? {}
   return [
-    ...(simple === 'PASSTHROUGH' ? ['loadBalancer.simple PASSTHROUGH'] : []),
-    ...(localityLbSetting === undefined || localityLbSetting.enabled === false
-      ? []
-      : ['loadBalancer.localityLbSetting']),
-    ...Object.keys(others).map((field) => `loadBalancer.${field}`),
-    ...Object.keys(tcp).map((field) => `connectionPool.tcp.${field}`),
-    ...Object.keys(http).map((field) => `connectionPool.http.${field}`),
-    ...(outlierDetection === undefined ? [] : ['outlierDetection']),
+    ...(loadBalancer.simple === 'PASSTHROUGH' ? ['loadBalancer.simple PASSTHROUGH'] : []),
+    ...present(loadBalancer, ['zoneAwareLbSetting']).map((field) => `loadBalancer.${field}`),
+    ...(useClientProtocol === true ? ['connectionPool.http.useClientProtocol'] : []),
+    ...present(http, ['maxConcurrentStreams', 'http2KeepAlive']).map((field) => `connectionPool.http.${field}`),
   ]
 }
 

@@ -8,9 +8,10 @@
 import type { PortTrafficPolicy, TrafficPolicy } from '../../resources/destination-rule.ts'
 import type { MergedRule, Piece } from './destination-rules.ts'
 
-type Block = 'connectionPool' | 'loadBalancer' | 'outlierDetection' | 'tls'
+type PortBlock = 'connectionPool' | 'loadBalancer' | 'outlierDetection' | 'tls'
+type Block = PortBlock | 'retryBudget'
 
-const BLOCKS: readonly Block[] = ['connectionPool', 'loadBalancer', 'outlierDetection', 'tls']
+const PORT_BLOCKS: readonly PortBlock[] = ['connectionPool', 'loadBalancer', 'outlierDetection', 'tls']
 
 /** The blocks that hold for a cluster, each with its place. */
 export type EffectivePolicy = { readonly [B in Block]: Piece<NonNullable<TrafficPolicy[B]>> | undefined }
@@ -20,6 +21,7 @@ const NOTHING: EffectivePolicy = {
   loadBalancer: undefined,
   outlierDetection: undefined,
   tls: undefined,
+  retryBudget: undefined,
 }
 
 /** @param subset Name of a subset of the rule, or empty. */
@@ -31,16 +33,21 @@ export function effectivePolicy(rule: MergedRule | undefined, port: number, subs
   return layer(top, { ...owner, value: owner.value.trafficPolicy, pointer: `${owner.pointer}/trafficPolicy` }, port)
 }
 
-/** A policy over what is below it. An entry for the port replaces all four blocks, those too that it leaves out. */
-function layer(below: EffectivePolicy, { value, rule, pointer }: Piece<TrafficPolicy>, port: number): EffectivePolicy {
+/**
+ * A policy over what is below it. An entry for the port replaces the four blocks that it can have, those too that it
+ * leaves out; the others are the policy's own in any case.
+ */
+function layer(below: EffectivePolicy, policy: Piece<TrafficPolicy>, port: number): EffectivePolicy {
+  const { value, rule, pointer } = policy
   const index = (value.portLevelSettings ?? []).findIndex((entry) => entry.port?.number === port)
   const entry = value.portLevelSettings?.[index]
   const source: TrafficPolicy | PortTrafficPolicy = entry ?? value
   const place = entry === undefined ? pointer : `${pointer}/portLevelSettings/${index}`
-  const blocks = BLOCKS.map((block) => {
+  const blocks = PORT_BLOCKS.map((block) => {
     const own = source[block]
     if (own !== undefined) return [block, { value: own, rule, pointer: `${place}/${block}` }]
     return [block, entry === undefined ? below[block] : undefined]
   })
-  return Object.fromEntries(blocks) as EffectivePolicy
+  const retryBudget = value.retryBudget && { value: value.retryBudget, rule, pointer: `${pointer}/retryBudget` }
+  return { ...Object.fromEntries(blocks), retryBudget: retryBudget ?? below.retryBudget } as EffectivePolicy
 }

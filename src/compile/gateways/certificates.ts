@@ -1,23 +1,17 @@
 /**
  * Where a TLS server's key pairs come from: Secrets in the gateway workload's namespace, or files.
  *
- * Source: istio: pilot/pkg/credentials/kube/secrets.go (keys and their order), pilot/pkg/model/credentials/resource.go
- * (names), pilot/pkg/security/model/authentication.go (which field wins).
+ * Source: istio: pilot/pkg/security/model/authentication.go (which field wins).
  */
 import type { CertificatePlan } from '../../plan/listener.ts'
 import type { Problem } from '../../plan/problem.ts'
 import type { Secret } from '../../resources/secret.ts'
+import { entriesOfSecret, keyPairOf, secretName } from '../credentials.ts'
 import { listed, nameOf, problem } from '../findings.ts'
 import type { GatewayServer } from './server.ts'
 
 /** Istio takes one pair for each kind of key, RSA and ECDSA, and no more. */
 const MAX_CERTIFICATES = 2
-
-/** Pairs of keys in a Secret, in the order in which they are tried. */
-const KEY_PAIRS = [
-  ['cert', 'key'],
-  ['tls.crt', 'tls.key'],
-] as const
 
 export interface Certificates {
   /** Names for the server; one that has no certificate makes its handshakes fail until it has. */
@@ -118,7 +112,7 @@ function fromSecret(
       `${hint} in the gateway's namespace.`,
     )
   }
-  const pair = keyPair(secret)
+  const pair = keyPairOf(entriesOfSecret(secret))
   if (typeof pair === 'string') {
     return refuse(
       'gateway/secret-unusable',
@@ -128,28 +122,4 @@ function fromSecret(
     )
   }
   return { name, certificate: { name, ...pair } }
-}
-
-/** `NAMESPACE/NAME` of the Secret that a credential name stands for; undefined where a gateway may not read it. */
-function secretName(credential: string, namespace: string): string | undefined {
-  const scheme = 'kubernetes://'
-  if (!credential.includes('://')) return `${namespace}/${credential}`
-  if (!credential.startsWith(scheme)) return undefined
-  const rest = credential.slice(scheme.length)
-  if (!rest.includes('/')) return `${namespace}/${rest}`
-  return rest.startsWith(`${namespace}/`) ? rest : undefined
-}
-
-function keyPair({ spec: { data } }: Secret): { certificateChain: string; privateKey: string } | string {
-  for (const [certificateKey, privateKey] of KEY_PAIRS) {
-    const found = [data[certificateKey], data[privateKey]]
-    if (found[0] === undefined || found[1] === undefined) continue
-    const [certificateChain = '', key = ''] = found.map((base64) =>
-      Buffer.from(base64 ?? '', 'base64').toString('utf8'),
-    )
-    if (certificateChain.trim() === '') return `its ${certificateKey} is empty`
-    if (key.trim() === '') return `its ${privateKey} is empty`
-    return { certificateChain, privateKey: key }
-  }
-  return `it has neither ${KEY_PAIRS.map(([a, b]) => `${a} and ${b}`).join(', nor ')}`
 }

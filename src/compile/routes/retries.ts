@@ -41,6 +41,7 @@ export function compileRetries(spec: HTTPRetry | undefined): RetryPolicy | null 
     backoffBaseMs,
     backoffMaxMs: backoffBaseMs * MAX_BACKOFFS,
     avoidPreviousHosts: spec.retryIgnorePreviousHosts ?? true,
+    ...(spec.retryIgnorePreviousHosts === true ? { evenWhenHashed: true } : {}),
   }
 }
 

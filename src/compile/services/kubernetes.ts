@@ -1,6 +1,6 @@
 /**
- * Kubernetes Services and their EndpointSlices as services. Labels of pods are not known here, so only endpoints that
- * come from WorkloadEntries have any.
+ * Kubernetes Services and their EndpointSlices as services. Labels and accounts of pods are not known here, so only
+ * endpoints that come from WorkloadEntries have any.
  *
  * Source: istio: pilot/pkg/serviceregistry/kube/controller (endpointslice.go), pkg/kube/inject and
  * pkg/config/kube/conversion.go (`ConvertProtocol`).
@@ -10,7 +10,7 @@ import type { Service, ServicePort as KubernetesPort } from '../../resources/ser
 import type { WorkloadEntry } from '../../resources/workload-entry.ts'
 import { originOf } from '../findings.ts'
 import { selects } from '../workload.ts'
-import type { MeshService, ServiceEndpoint } from './service.ts'
+import { describeWorkload, type MeshService, type ServiceEndpoint } from './service.ts'
 
 /** Names a slice's service. */
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'
@@ -67,6 +67,7 @@ export function serviceOfKubernetes(
     namespace: metadata.namespace,
     external: isAlias,
     resolution: isAlias ? 'dns' : 'static',
+    subjectAltNames: [],
     origin: originOf(service),
     ports: ports.map((port) => ({ number: port.port, name: port.name ?? '', http2: isHttp2(port) })),
     endpoints: new Map(ports.map((port) => [port.port, endpointsOf(port)])),
@@ -89,7 +90,11 @@ function sliceEndpoints(service: Service, slices: readonly EndpointSlice[], port
     if (number === undefined || (spec.addressType ?? 'IPv4') !== family) return []
     return (spec.endpoints ?? [])
       .filter(({ conditions }) => conditions?.ready !== false)
-      .flatMap(({ addresses }) => addresses.map((address) => ({ address, port: number, weight: 1, labels: {} })))
+      .flatMap(({ addresses, zone }) => {
+        // A slice tells the zone; the region is known to the nodes alone.
+        const place = zone ? { locality: `/${zone}` } : {}
+        return addresses.map((address) => ({ address, port: number, weight: 1, ...place, labels: {} }))
+      })
   })
 }
 
@@ -115,16 +120,15 @@ function slicePort(
 
 function workloadEndpoints(workloads: readonly WorkloadEntry[], port: KubernetesPort): ServiceEndpoint[] {
   const target = typeof port.targetPort === 'number' ? port.targetPort : port.port
-  return workloads.flatMap(({ spec: { address, ports, weight, locality, labels } }) => {
+  return workloads.flatMap(({ spec }) => {
+    const { address, ports } = spec
     if (!address) return []
     const byTarget = typeof port.targetPort === 'string' ? ports?.[port.targetPort] : undefined
     return [
       {
         address,
         port: ports?.[port.name ?? ''] ?? byTarget ?? target,
-        weight: Math.max(1, weight ?? 1),
-        ...(locality ? { locality } : {}),
-        labels: labels ?? {},
+        ...describeWorkload(spec),
       },
     ]
   })

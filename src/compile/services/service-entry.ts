@@ -8,7 +8,13 @@ import type { ServiceEntry, ServiceEntryPort } from '../../resources/service-ent
 import type { WorkloadEntry, WorkloadEntrySpec } from '../../resources/workload-entry.ts'
 import { originOf } from '../findings.ts'
 import { selects } from '../workload.ts'
-import type { MeshService, Resolution, ServiceEndpoint, ServicePort } from './service.ts'
+import {
+  describeWorkload,
+  type MeshService,
+  type Resolution,
+  type ServiceEndpoint,
+  type ServicePort,
+} from './service.ts'
 
 const HTTP2_PROTOCOLS: readonly string[] = ['HTTP2', 'GRPC', 'GRPC-WEB']
 
@@ -44,6 +50,7 @@ export function serviceOfEntry(entry: ServiceEntry, host: string, workloads: rea
     namespace: metadata.namespace,
     external: spec.location !== 'MESH_INTERNAL',
     resolution,
+    subjectAltNames: spec.subjectAltNames ?? [],
     origin: originOf(entry),
     ports: ports.map(readPort),
     endpoints: new Map(
@@ -61,7 +68,7 @@ function readPort({ number, name, protocol }: ServiceEntryPort): ServicePort {
 }
 
 function endpoint(target: WorkloadEntrySpec, port: ServiceEntryPort, resolution: Resolution): ServiceEndpoint[] {
-  const { address, ports, weight, locality, labels } = target
+  const { address, ports } = target
   // A WorkloadEntry may have only a network, and a name cannot be an endpoint that is not resolved.
   if (!address || resolution === 'none') return []
   const isSocket = address.startsWith('unix://')
@@ -70,9 +77,7 @@ function endpoint(target: WorkloadEntrySpec, port: ServiceEntryPort, resolution:
     {
       address,
       port: isSocket ? 0 : (ports?.[port.name] ?? port.targetPort ?? port.number),
-      weight: Math.max(1, weight ?? 1),
-      ...(locality ? { locality } : {}),
-      labels: labels ?? {},
+      ...describeWorkload(target),
     },
   ]
 }

@@ -1,5 +1,6 @@
 /** A service as clusters are made of it, whichever kind of resource describes it. */
 import type { Origin } from '../../plan/problem.ts'
+import type { WorkloadEntrySpec } from '../../resources/workload-entry.ts'
 
 export interface ServicePort {
   readonly number: number
@@ -14,6 +15,10 @@ export interface ServiceEndpoint {
   readonly port: number
   readonly weight: number
   readonly locality?: string
+  /** The network that it is in, where that is said. */
+  readonly network?: string
+  /** The account that it runs as, in the service's namespace: who its certificate has to be for. */
+  readonly serviceAccount?: string
   readonly labels: Readonly<Record<string, string>>
 }
 
@@ -27,6 +32,8 @@ export interface MeshService {
   /** Outside the mesh: no automatic mTLS. */
   readonly external: boolean
   readonly resolution: Resolution
+  /** Names that its certificates are for, where its ServiceEntry lists them. */
+  readonly subjectAltNames: readonly string[]
   /** The resource that describes it; the first of several. */
   readonly origin: Origin
   readonly ports: readonly ServicePort[]
@@ -39,7 +46,7 @@ export const TLS_MODE_LABEL = 'security.istio.io/tlsMode'
 
 /**
  * Joins the descriptions of one host in one namespace: the first one's identity, all ports (the first of a number
- * wins) and all endpoints.
+ * wins), all endpoints and all names of certificates.
  */
 export function joinServices(parts: readonly MeshService[]): MeshService | undefined {
   const [first, ...others] = parts
@@ -50,5 +57,23 @@ export function joinServices(parts: readonly MeshService[]): MeshService | undef
     for (const port of part.ports) if (!ports.has(port.number)) ports.set(port.number, port)
     for (const [number, found] of part.endpoints) endpoints.set(number, [...(endpoints.get(number) ?? []), ...found])
   }
-  return { ...first, ports: [...ports.values()], endpoints }
+  const subjectAltNames = [...new Set(parts.flatMap((part) => part.subjectAltNames))]
+  return { ...first, subjectAltNames, ports: [...ports.values()], endpoints }
+}
+
+/** What an endpoint has of a WorkloadEntry (or an endpoint of a ServiceEntry), but for its address and port. */
+export function describeWorkload({
+  weight,
+  locality,
+  network,
+  serviceAccount,
+  labels,
+}: WorkloadEntrySpec): Omit<ServiceEndpoint, 'address' | 'port'> {
+  return {
+    weight: Math.max(1, weight ?? 1),
+    ...(locality ? { locality } : {}),
+    ...(network ? { network } : {}),
+    ...(serviceAccount ? { serviceAccount } : {}),
+    labels: labels ?? {},
+  }
 }

@@ -109,6 +109,32 @@ test('a DestinationRule that changes leaves the clusters of other services as th
   assert.equal(third.clusters['outbound|80||b.test'], first.clusters['outbound|80||b.test'])
 })
 
+test('a Secret that changes leaves clusters as they are, and what is trusted is in the plan', () => {
+  const compiler = createCompiler(options)
+  const rule = destinationRule('a', {
+    host: 'a.test',
+    trafficPolicy: { tls: { mode: 'SIMPLE', credentialName: 'ca' } },
+  })
+  const secret = (pem: string) =>
+    resource(
+      'Secret',
+      'ca',
+      { type: 'Opaque', data: { cacert: Buffer.from(pem).toString('base64') } },
+      { namespace: 'istio-system' },
+    )
+  const snapshot = snapshotOf([...http, app, rule, secret('one')])
+  const { plan: first } = compiler.compile(snapshot)
+  const { plan: second } = compiler.compile(change(snapshot, { secrets: [secret('two')] }))
+  assert.equal(second.clusters, first.clusters)
+  assert.deepEqual(
+    [first, second].map(({ certificates }) => certificates['ca:istio-system/ca']),
+    ['one', 'two'].map((caCertificates) => ({ name: 'ca:istio-system/ca', caCertificates })),
+  )
+  const { plan, problems } = compiler.compile(change(snapshot, { secrets: [] }))
+  assert.equal(plan.clusters, first.clusters)
+  assert.deepEqual([plan.certificates, problems.map(({ istioCode }) => istioCode)], [{}, ['IST0101']])
+})
+
 test('a delegate that changes, comes or goes changes the routes of its root', () => {
   const root = virtualService('root', ['app.test'], [{ delegate: { name: 'part' } }])
   const part = (host: string) => resource('VirtualService', 'part', { http: [to(host)] })

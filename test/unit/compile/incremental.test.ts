@@ -67,7 +67,7 @@ const anyResource: fc.Arbitrary<AnyResource> = fc.oneof(
       serviceEntry(
         host,
         {
-          endpoints: [{ address, labels: { version: 'v1' } }],
+          endpoints: [{ address, labels: { version: 'v1', 'security.istio.io/tlsMode': 'istio' } }],
           ports: ports.map((number) => ({ number, name: `http-${number}`, protocol: 'HTTP' })),
         },
         { name, namespace },
@@ -90,6 +90,27 @@ const anyResource: fc.Arbitrary<AnyResource> = fc.oneof(
           subsets: [{ name: 'v1', labels: { version: 'v1' } }],
           ...(exportTo === undefined ? {} : { exportTo }),
         },
+        { namespace },
+      ),
+    ),
+  fc
+    .record({ host: service, name, credentialName: fc.constantFrom('one', 'configmap://default/one') })
+    .map(({ host, name, credentialName }) =>
+      destinationRule(name, { host, trafficPolicy: { tls: { mode: 'SIMPLE', credentialName } } }),
+    ),
+  fc
+    .record({ data: fc.constantFrom('', 'YQ==', 'Yg=='), namespace: fc.constantFrom('istio-system', 'default') })
+    .map(({ data, namespace }) =>
+      resource('Secret', 'one', { type: 'Opaque', data: { 'ca.crt': data } }, { namespace }),
+    ),
+  fc.constantFrom('a', 'b').map((ca) => resource('ConfigMap', 'one', { data: { 'ca.crt': ca } })),
+  fc
+    .record({ namespace, mode: fc.constantFrom('DISABLE' as const, 'STRICT' as const), selects: fc.boolean() })
+    .map(({ namespace, mode, selects }) =>
+      resource(
+        'PeerAuthentication',
+        selects ? 'one' : 'all',
+        { mtls: { mode }, ...(selects ? { selector: { matchLabels: { version: 'v1' } } } : {}) },
         { namespace },
       ),
     ),

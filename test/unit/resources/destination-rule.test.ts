@@ -78,7 +78,7 @@ const cases: Record<string, RuleCase> = {
   },
   'connectTimeout is at least a millisecond': {
     bad: pool({ tcp: { connectTimeout: '0s' } }),
-    good: pool({ tcp: { connectTimeout: '1ms', idleTimeout: '0s' } }),
+    good: pool({ tcp: { connectTimeout: '1ms', idleTimeout: '0s' }, http: { idleTimeout: '0s' } }),
     at: `${at}/connectionPool/tcp/connectTimeout`,
   },
   'http2KeepAlive needs both times': {

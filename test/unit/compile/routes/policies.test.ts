@@ -23,6 +23,13 @@ test('retries: a block without attempts switches them off', () => {
   assert.equal(compileRetries({ attempts: 0 }), null)
 })
 
+test('retries: only a rule that asks for other hosts gets them where a hash says otherwise', () => {
+  const policyOf = (spec: object) => compileRetries({ attempts: 1, ...spec })
+  assert.equal(policyOf({})?.evenWhenHashed, undefined)
+  assert.equal(policyOf({ retryIgnorePreviousHosts: true })?.evenWhenHashed, true)
+  assert.equal(policyOf({ retryIgnorePreviousHosts: false })?.avoidPreviousHosts, false)
+})
+
 const retryOn: Record<string, [retryOn: string, conditions: string[], statusCodes: number[]]> = {
   'names in their order': ['5xx,reset', ['5xx', 'reset'], []],
   'blanks around names': [' 5xx , reset ', ['5xx', 'reset'], []],
