@@ -1,5 +1,5 @@
 /** Decision 0012: turning a plan of 10,000 virtual hosts into parts, and finding what one change sends to workers. */
-import { diffParts, type Parts, planParts } from '../../src/plan/parts.ts'
+import { nextParts, type Parts } from '../../src/plan/parts.ts'
 import type { Plan } from '../../src/plan/plan.ts'
 import type { VirtualHostPlan } from '../../src/plan/route.ts'
 import { median, printTable } from './measure.ts'
@@ -49,9 +49,10 @@ const hosts = Object.fromEntries(
 )
 const nothing: Parts = new Map()
 const began = performance.now()
-let parts = planParts(planOf(hosts), nothing)
+const initial = nextParts(planOf(hosts), nothing)
+let parts = initial.parts
 const first = performance.now() - began
-const all = diffParts(nothing, parts).set.reduce((sum, [, text]) => sum + text.length, 0)
+const all = initial.update.set.reduce((sum, [, text]) => sum + text.length, 0)
 
 const times: number[] = []
 let sent = 0
@@ -59,8 +60,7 @@ for (let round = 0; round < 15; round++) {
   const name = `host-${round}.example`
   const changed = planOf({ ...hosts, [name]: virtualHost(name, 2 + round) })
   const start = performance.now()
-  const next = planParts(changed, parts)
-  const update = diffParts(parts, next)
+  const { parts: next, update } = nextParts(changed, parts)
   times.push(performance.now() - start)
   sent = Math.max(
     sent,

@@ -49,7 +49,7 @@ for (const rules of [5, 50, 500, 5000]) {
   const host = new VirtualHost(plan, {
     random: Math.random,
     setTimeout,
-    compileForward: () => () => {},
+    compileForward: () => ({ select: () => {}, forward: () => {} }),
     reply: () => {
       answered++
     },

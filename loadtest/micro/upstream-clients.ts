@@ -7,7 +7,11 @@ import { once } from 'node:events'
 import { Agent, createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Pool } from 'undici'
+import { MaterialStore } from '../../src/certificates/material-store.ts'
+import { systemTimers } from '../../src/lib/timers.ts'
+import type { ConnectionWaiter } from '../../src/upstreams/connection-pool.ts'
 import { Endpoint } from '../../src/upstreams/endpoint.ts'
+import { createTransport } from '../../src/upstreams/transport.ts'
 import { cpuMicros, median, printTable } from './measure.ts'
 
 const CONCURRENCY = 32
@@ -98,21 +102,41 @@ function byUndici(pool: Pool): Promise<void> {
 
 function byOwn(port: number): Send {
   const settings = { connectTimeoutMs: 1000, idleTimeoutMs: null, maxRequestsPerConnection: 0 }
-  const endpoint = new Endpoint({ address: '127.0.0.1', port, weight: 1 }, settings)
+  const materials = new MaterialStore({
+    timers: systemTimers(),
+    now: Date.now,
+    pollMs: 60_000,
+    settleMs: 1000,
+    mesh: null,
+    systemRoots: () => [],
+    report: () => {},
+  })
+  const transport = createTransport({ transport: { kind: 'plaintext' } }, { materials, now: Date.now })
+  const context = { settings, transport, breaker: null }
+  const endpoint = new Endpoint({ address: '127.0.0.1', port, weight: 1 }, context, 0)
+  // Without limits nobody waits.
+  const waiter: ConnectionWaiter = {
+    onQueued: () => {},
+    onConnection: () => {},
+    onOverflow: () => {},
+    onConnectFailure: () => {},
+  }
   return () =>
     new Promise((resolve, reject) => {
-      endpoint.acquire().send('GET', 'GET / HTTP/1.1\r\nhost: bench.test\r\nx-bench: 1\r\n\r\n', 'none', {
-        onInformational: () => {},
-        onHead: () => {},
-        onData: (_chunk, last) => {
-          if (last) resolve()
-          return true
-        },
-        onEnd: resolve,
-        onFailure: (reason) => {
-          reject(new Error(reason))
-        },
-        onDrain: () => {},
-      })
+      endpoint
+        .acquire('bench.test', waiter)!
+        .send('GET', 'GET / HTTP/1.1\r\nhost: bench.test\r\nx-bench: 1\r\n\r\n', 'none', {
+          onInformational: () => {},
+          onHead: () => {},
+          onData: (_chunk, last) => {
+            if (last) resolve()
+            return true
+          },
+          onEnd: resolve,
+          onFailure: (reason) => {
+            reject(new Error(reason))
+          },
+          onDrain: () => {},
+        })
     })
 }

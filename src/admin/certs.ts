@@ -1,4 +1,4 @@
-/** `/certs`: the certificates that listeners present. Never a key. */
+/** `/certs`: the certificates that listeners and clusters present, or verify with. Never a key. */
 import { X509Certificate } from 'node:crypto'
 import type { CertificatePlan } from '../plan/listener.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -7,7 +7,7 @@ import type { AdminModel } from './model.ts'
 export interface CertificateView {
   /** Of the Secret or the file. */
   readonly name: string
-  /** TLS servers that present it. */
+  /** TLS servers and clusters that use it. */
   readonly usedBy: readonly string[]
   readonly subject?: string
   readonly issuer?: string
@@ -51,10 +51,15 @@ export async function certificateViews(model: AdminModel, deps: CertificateDepen
 }
 
 function usersOf(plan: Plan, certificate: string): string[] {
-  return Object.values(plan.listeners)
+  const servers = Object.values(plan.listeners)
     .flatMap((listener) => (listener.kind === 'tls' ? listener.servers : []))
     .filter(({ certificates }) => certificates.includes(certificate))
-    .map(({ name }) => name)
+  const clusters = Object.values(plan.clusters).filter(({ transport }) => {
+    if (transport.kind !== 'tls') return false
+    const { trust, clientCertificate } = transport.tls
+    return [trust, clientCertificate].some((from) => from?.kind === 'certificate' && from.name === certificate)
+  })
+  return [...servers, ...clusters].map(({ name }) => name)
 }
 
 async function chainOf(certificate: CertificatePlan, deps: CertificateDependencies): Promise<string> {
@@ -62,7 +67,8 @@ async function chainOf(certificate: CertificatePlan, deps: CertificateDependenci
   return 'caCertificates' in certificate ? certificate.caCertificates : certificate.certificateChain
 }
 
-function describe(chain: string, now: number): Omit<CertificateView, 'name' | 'usedBy'> {
+/** @param now Milliseconds since 1970. */
+export function describe(chain: string, now: number): Omit<CertificateView, 'name' | 'usedBy'> {
   // Only what is marked as a certificate is looked at: a file may hold the key too.
   const all = chain.match(PEM_CERTIFICATE) ?? []
   if (all[0] === undefined) return { error: 'there is no PEM certificate in it' }

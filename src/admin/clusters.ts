@@ -5,8 +5,10 @@ import type { AdminModel, ClusterStats, EndpointStats } from './model.ts'
 export interface EndpointView {
   /** `ADDRESS:PORT` */
   readonly address: string
-  /** `unknown`: nothing judges it. */
-  readonly health: 'healthy' | 'unhealthy' | 'unknown'
+  /** `ejected`: by at least one worker. `unknown`: nothing judges it. */
+  readonly health: 'healthy' | 'ejected' | 'unknown'
+  /** When the last worker that ejected it will use it again; null: it is in use everywhere. */
+  readonly ejectedUntil: string | null
   readonly weight: number
   readonly connections: number
   readonly activeRequests: number
@@ -66,12 +68,19 @@ function endpointViews(plan: ClusterPlan, stats: readonly ClusterStats[]): Endpo
   return [...views.values()]
 }
 
-const NOTHING_YET = { health: 'unknown', connections: 0, activeRequests: 0, requests: 0, connectFailures: 0 } as const
+const NOTHING_YET = {
+  health: 'unknown',
+  ejectedUntil: null,
+  connections: 0,
+  activeRequests: 0,
+  requests: 0,
+  connectFailures: 0,
+} as const
 
 function add(view: EndpointView, stats: EndpointStats): EndpointView {
   return {
     ...view,
-    health: worse(view.health, stats.healthy),
+    ...judged(view, stats.ejectedUntil),
     connections: view.connections + stats.connections,
     activeRequests: view.activeRequests + stats.active,
     requests: view.requests + stats.requests,
@@ -79,10 +88,13 @@ function add(view: EndpointView, stats: EndpointStats): EndpointView {
   }
 }
 
-/** An endpoint that one worker finds bad is shown as bad. */
-function worse(health: EndpointView['health'], healthy: boolean | undefined): EndpointView['health'] {
-  if (healthy === undefined) return health
-  return health === 'unhealthy' || !healthy ? 'unhealthy' : 'healthy'
+/** An endpoint that one worker has ejected is shown as ejected. */
+function judged(view: EndpointView, until: number | null | undefined): Pick<EndpointView, 'health' | 'ejectedUntil'> {
+  if (until === undefined || (until === null && view.health === 'ejected')) return view
+  if (until === null) return { health: 'healthy', ejectedUntil: null }
+  const text = new Date(until).toISOString()
+  const later = view.ejectedUntil !== null && view.ejectedUntil > text ? view.ejectedUntil : text
+  return { health: 'ejected', ejectedUntil: later }
 }
 
 /** As workers name their endpoints. */

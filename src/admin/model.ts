@@ -1,5 +1,6 @@
 /** What the admin API needs to know of the gateway: plain functions that give plain data. */
 import type { Plan } from '../plan/plan.ts'
+import type { MeshCertificateState } from './mesh-certificate.ts'
 import type { Problem } from '../plan/problem.ts'
 
 /** A source of resources: a folder, a file, the Kubernetes API. */
@@ -41,8 +42,8 @@ export interface EndpointStats {
   readonly active: number
   readonly requests: number
   readonly connectFailures: number
-  /** Absent: nothing judges its health. */
-  readonly healthy?: boolean
+  /** Until when outlier detection leaves it out, in ms since 1970; null: it does not. Absent: nothing judges it. */
+  readonly ejectedUntil?: number | null
 }
 
 /** One cluster as one worker has it. */
@@ -73,6 +74,8 @@ export interface AdminModel {
   listenerStates(): readonly ListenerState[]
   /** Of all workers; they are added up here. A worker that does not answer is left out. */
   clusterStats(): Promise<readonly ClusterStats[]>
+  /** The gateway's own certificate in its mesh; null: it has no identity there. */
+  meshCertificate(): MeshCertificateState | null
   isReady(): boolean
   metricsText(): Promise<string>
   readonly metricsContentType: string

@@ -9,6 +9,7 @@ import { certificateViews } from './certs.ts'
 import { clusterViews } from './clusters.ts'
 import { refuse } from './guard.ts'
 import { listenerViews } from './listeners.ts'
+import { meshCertificateViews } from './mesh-certificate.ts'
 import type { AdminModel, ExplainRequest } from './model.ts'
 import { redact } from './redact.ts'
 import { routeViews } from './routes.ts'
@@ -85,7 +86,10 @@ function addResources(app: FastifyInstance, { model, now }: AdminServerOptions):
     return sendJson(reply, { routes: routeViews(model, { host: single(host), listener: single(listener) }) })
   })
   app.get('/clusters', async (_request, reply) => sendJson(reply, { clusters: await clusterViews(model) }))
-  app.get('/certs', async (_request, reply) => sendJson(reply, { certificates: await certificateViews(model, files) }))
+  app.get('/certs', async (_request, reply) => {
+    const certificates = [...(await certificateViews(model, files)), ...meshCertificateViews(model, files.now())]
+    return sendJson(reply, { certificates })
+  })
   app.get('/status', async (_request, reply) => sendJson(reply, redact(statusView(model))))
   app.get('/ready', async (_request, reply) =>
     model.isReady() ? reply.type('text/plain').send('ready\n') : reply.code(503).type('text/plain').send('not ready\n'),

@@ -1,6 +1,8 @@
 /** What the admin API shows, gathered from the parts of a running gateway. */
 import type { AdminModel, SourceState } from '../admin/model.ts'
+import type { MeshCertificateState } from '../admin/mesh-certificate.ts'
 import { createAdminServer } from '../admin/server.ts'
+import type { ManagedIdentity } from '../certificates/mesh/managed-identity.ts'
 import type { Compiler } from '../compile/compile.ts'
 import type { Health } from '../observability/health.ts'
 import { type Logger, parseLogLevel } from '../observability/logger.ts'
@@ -8,7 +10,7 @@ import type { MetricsPage } from '../observability/metrics.ts'
 import type { ResourceStore } from '../resources/store.ts'
 import { explain } from './gateway-explain.ts'
 import type { Settings } from '../settings/load.ts'
-import type { FileSource } from '../sources/files/file-source.ts'
+import { asFound, type FileSource, isWithin } from '../sources/files/file-source.ts'
 import type { Controller } from '../workers/controller.ts'
 import type { ListenerState } from '../workers/messages.ts'
 import type { WorkerPool } from '../workers/pool.ts'
@@ -24,6 +26,8 @@ export interface AdminParts {
   readonly health: Health
   readonly page: MetricsPage
   readonly log: Logger
+  /** Null: the gateway has no identity in a mesh. */
+  readonly identity: ManagedIdentity | null
   /** Begins to drain, as SIGTERM does. */
   readonly drain: () => void
 }
@@ -68,6 +72,7 @@ function adminModel(parts: AdminParts): AdminModel {
     workers: () => pool.states(),
     listenerStates: () => [...pool.listenerStates(), ...unbound(controller)],
     clusterStats: async () => (await pool.stats()).flatMap(({ clusters }) => clusters),
+    meshCertificate: () => meshCertificate(parts),
     isReady: () => health.isReady(),
     metricsText: () => page.text(),
     metricsContentType: page.contentType,
@@ -81,17 +86,28 @@ function adminModel(parts: AdminParts): AdminModel {
   }
 }
 
+function meshCertificate({ settings, identity }: AdminParts): MeshCertificateState | null {
+  const { provider } = settings.identity
+  if (identity === null || provider === 'off') return null
+  const { renewAt, problem } = identity.status()
+  return { provider, certificateChain: identity.current()?.certificateChain ?? null, renewAt, problem }
+}
+
 function sourceStates({ settings, source, store, controller }: AdminParts): SourceState[] {
   const files = new Map<string, number>()
   for (const { source: file } of store.saved()) files.set(file, (files.get(file) ?? 0) + 1)
   const under = (path: string) =>
-    [...files].reduce((sum, [file, count]) => (file === path || file.startsWith(`${path}/`) ? sum + count : sum), 0)
-  return settings.config.map((path) => ({
-    name: path,
-    objects: under(path.replace(/\/+$/, '')),
-    readAt: controller.generation.since === 0 ? null : controller.generation.since,
-    error: source.problems().find((problem) => problem.origin.source === path)?.message ?? null,
-  }))
+    [...files].reduce((sum, [file, count]) => (isWithin(file, path) ? sum + count : sum), 0)
+  const errors = source.problems().filter(({ severity }) => severity === 'error')
+  return settings.config.map((name) => {
+    const path = asFound(name)
+    return {
+      name,
+      objects: under(path),
+      readAt: controller.generation.since === 0 ? null : controller.generation.since,
+      error: errors.find(({ origin }) => origin.source === path)?.message ?? null,
+    }
+  })
 }
 
 /** Listeners of the plan whose port could not be bound. */

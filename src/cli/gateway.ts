@@ -1,5 +1,8 @@
 /** The composition root of a serving gateway: sources → store → compiler → workers, and what watches over them. */
+import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createMeshIdentity } from '../certificates/mesh/create.ts'
 import { createCompiler } from '../compile/compile.ts'
 import { systemTimers } from '../lib/timers.ts'
 import { createHealth } from '../observability/health.ts'
@@ -28,26 +31,45 @@ export const runGateway: RunGateway = async (settings, hooks) => {
   const log = createLogger({ level: settings.logLevel })
   for (const notice of hooks.notices) log.warn(notice)
   const ended = endOnSignals(log)
-  const gateway = await startGateway(settings, hooks, log)
-  process.on('SIGHUP', gateway.reload)
-  await ended.first
-  log.info('draining: requests in flight finish, nothing new is accepted')
-  await Promise.race([gateway.drain(), ended.second.then(gateway.kill)])
-  process.off('SIGHUP', gateway.reload)
-  ended.close()
-  return 0
+  try {
+    const gateway = await startGateway(settings, hooks, log, ended.second)
+    process.on('SIGHUP', gateway.reload)
+    await ended.first
+    log.info('draining: requests in flight finish, nothing new is accepted')
+    await Promise.race([gateway.drain(), ended.second])
+    process.off('SIGHUP', gateway.reload)
+    return 0
+  } finally {
+    ended.close()
+  }
 }
+
+/** The gateway is ready without its certificate of the mesh after so long. */
+const IDENTITY_WAIT_MS = 5000
 
 interface RunningGateway {
   readonly reload: () => void
   /** Finishes what is in flight and closes everything. */
   drain(): Promise<void>
-  readonly kill: () => void
 }
 
-async function startGateway(settings: Settings, hooks: GatewayHooks, log: Logger): Promise<RunningGateway> {
+/** @param atOnce Settles when nothing is waited for any longer: the workers end with what they have in flight. */
+async function startGateway(
+  settings: Settings,
+  hooks: GatewayHooks,
+  log: Logger,
+  atOnce: Promise<void>,
+): Promise<RunningGateway> {
   const version = packageVersion()
-  const identity = meshIdentity(settings, process.env)
+  const workload = meshIdentity(settings, process.env)
+  const identity = createMeshIdentity(settings.identity, {
+    clock: Date.now,
+    timers: systemTimers(),
+    trustDomain: settings.mesh.trustDomain,
+    namespace: settings.namespace,
+    random: Math.random,
+    log,
+  })
   const { maxSeries, idleExpiry } = settings.metrics
   const aggregator = createMetricsAggregator({
     maxSeries,
@@ -76,7 +98,13 @@ async function startGateway(settings: Settings, hooks: GatewayHooks, log: Logger
       },
     },
     bindings: new Bindings(settings),
-    apply: (message) => pool.apply(message),
+    apply: async (message) => {
+      const applied = pool.apply(message)
+      // Node writes what it compiled at the exit otherwise: the first one after an install took seconds. Now the
+      // workers do the same.
+      if (message.generation === 1) flushCompileCache()
+      await applied
+    },
     log,
   })
   // Workers take as long to start as the first reading of the configuration: both go on at the same time.
@@ -86,12 +114,17 @@ async function startGateway(settings: Settings, hooks: GatewayHooks, log: Logger
     log,
     current: () => controller.current(),
     metrics: aggregator,
+    identity: () => identity?.current() ?? null,
   })
+  identity?.onChange(() => {
+    pool.setIdentity(identity.current())
+  })
+  void atOnce.then(() => pool.kill())
 
   const health = createHealth()
   const probe = createProcessProbe()
   const page = createMetricsPage({
-    identity,
+    identity: workload,
     aggregator,
     facts: () => ({
       version,
@@ -131,15 +164,27 @@ async function startGateway(settings: Settings, hooks: GatewayHooks, log: Logger
     health,
     page,
     log,
+    identity,
     drain: () => process.kill(process.pid, 'SIGTERM'),
   })
+  const close = async (): Promise<void> => {
+    await Promise.all([source.close(), saved.close(), admin.close(), status.close(), identity?.close()])
+    probe.close()
+  }
   const [statusAddress, adminAddress] = await Promise.all([
     listenOn('status', settings.status, (port, host) => status.listen(port, host)),
     listenOn('admin', settings.admin, (port, host) => admin.listen(port, host)),
     source.start().then(async () => {
       if (store.wantsRestore() || source.isPartial()) await saved.restore((name) => source.isUnreadable(name))
     }),
-  ])
+  ]).catch(async (error: unknown) => {
+    // What runs already would keep the process alive.
+    pool.kill()
+    await close()
+    throw error
+  })
+  // What needs the certificate fails without it; a CA that does not answer must not keep all else from serving.
+  await Promise.race([identity?.started, delay(IDENTITY_WAIT_MS, undefined, { ref: false })])
   await controller.refresh()
   saved.changed()
   health.markReady()
@@ -164,11 +209,7 @@ async function startGateway(settings: Settings, hooks: GatewayHooks, log: Logger
       health.markDraining()
       controller.close()
       await pool.drain()
-      await Promise.all([source.close(), saved.close(), admin.close(), status.close()])
-      probe.close()
-    },
-    kill: () => {
-      pool.kill()
+      await close()
     },
   }
 }

@@ -42,6 +42,8 @@ export interface UpstreamFacts {
   endpoint: string
   endpointLabels: Readonly<Record<string, string>> | null
   localAddress: string
+  /** `HTTP/1.1` or `HTTP/2` of the last try, or empty before one. */
+  protocol: string
   /** Tries so far. */
   attempts: number
   /** From the end of the request to the start of the answer, in ms; -1: no answer came. */
@@ -85,7 +87,9 @@ export class Exchange {
   body: 'none' | 'length' | 'chunked' = 'none'
 
   route: RoutePlan | null = null
-  /** The route's response header operations, compiled; local replies of the route get them too. Null: none. */
+  /** Which of a forwarding route's destinations was drawn; -1: none yet. */
+  destination = -1
+  /** The route's and destination's response header operations, compiled; local replies get them too. Null: none. */
   responseOperations: HeaderEdit | null = null
   /** What filters want done to the response's headers (CORS), after the route's operations. Null: nothing. */
   responseEdits: HeaderEdit[] | null = null
@@ -97,6 +101,7 @@ export class Exchange {
     endpoint: '',
     endpointLabels: null,
     localAddress: '',
+    protocol: '',
     attempts: 0,
     serviceTimeMs: -1,
     failureReason: '',
@@ -118,8 +123,17 @@ export class Exchange {
   responseHeaders: HeaderList | null = null
   /** gRPC status of the answer, or empty. */
   grpcStatus = ''
-  /** The client left before the answer was complete; set by whoever has something to give up then. */
-  onClientGone: (() => void) | null = null
+  /** Moments on the monotonic clock; 0: not yet. The request's last byte came, the last try was sent. */
+  requestEndMono = 0
+  upstreamStartMono = 0
+  /** The upstream's response head came, and the head of whatever answer there is went out. */
+  upstreamHeadMono = 0
+  responseStartMono = 0
+  /**
+   * Nothing more can come from the client, or be sent to it; set by whoever has something to give up then. It is told
+   * the response flag and details, which say why.
+   */
+  onClientGone: ((flag: string, details: string) => void) | null = null
   /** Set once the exchange was logged and counted. */
   finished = false
 

@@ -9,7 +9,7 @@ export interface LocalReply {
   readonly flag?: string
   /** Envoy's response code details, for example `route_not_found`. */
   readonly details: string
-  /** The reply is this gRPC status (trailers-only, HTTP 200) with the body as its message, whatever the request was. */
+  /** What a gRPC request is told; absent: what `status` stands for. Other requests get `status` and `body`. */
   readonly grpcStatus?: number
   /** The connection is closed afterwards (what follows on it cannot be trusted). */
   readonly close?: boolean

@@ -3,6 +3,7 @@
  * access_log/usage`, `source/common/formatter`). `substitution.ts` puts them into lines, JSON and headers.
  */
 import { portOf, requestedServerName, tlsCipher, tlsVersion, withoutPort } from './connection.ts'
+import { DURATION_OPERATORS } from './durations.ts'
 import type { Exchange } from './exchange.ts'
 import { grpcStatusCamel, grpcStatusNumber, grpcStatusSnake } from './grpc-status.ts'
 import { longResponseFlags } from './response-flags.ts'
@@ -38,8 +39,6 @@ export const OPERATORS_WITHOUT_VALUE: ReadonlySet<string> = new Set([
   'ACCESS_LOG_TYPE',
   'CEL',
   'CLUSTER_METADATA',
-  'COMMON_DURATION',
-  'DOWNSTREAM_DIRECT_LOCAL_ADDRESS',
   'DOWNSTREAM_HANDSHAKE_DURATION',
   'DOWNSTREAM_LOCAL_DNS_SAN',
   'DOWNSTREAM_LOCAL_SUBJECT',
@@ -61,10 +60,6 @@ export const OPERATORS_WITHOUT_VALUE: ReadonlySet<string> = new Set([
   'FILTER_STATE',
   'LOCAL_REPLY_BODY',
   'METADATA',
-  'REQUEST_DURATION',
-  'REQUEST_TX_DURATION',
-  'RESPONSE_DURATION',
-  'RESPONSE_TX_DURATION',
   'ROUNDTRIP_DURATION',
   'TRACE_ID',
   'TRAILER',
@@ -75,7 +70,6 @@ export const OPERATORS_WITHOUT_VALUE: ReadonlySet<string> = new Set([
   'UPSTREAM_PEER_CERT',
   'UPSTREAM_PEER_SUBJECT',
   'UPSTREAM_PEER_URI_SAN',
-  'UPSTREAM_PROTOCOL',
   'UPSTREAM_TLS_CIPHER',
   'UPSTREAM_TLS_VERSION',
   'UPSTREAM_WIRE_BYTES_RECEIVED',
@@ -135,17 +129,20 @@ export const OPERATORS: Readonly<Record<string, OperatorMaker>> = {
   DOWNSTREAM_HEADER_BYTES_RECEIVED: number((exchange) => exchange.requestHeadBytes),
   DOWNSTREAM_HEADER_BYTES_SENT: number((exchange) => exchange.responseHeadBytes),
   DURATION: number((_exchange, durationMs) => Math.trunc(durationMs)),
+  ...DURATION_OPERATORS,
 
   UPSTREAM_HOST: plain((exchange) => exchange.upstream.endpoint),
   UPSTREAM_CLUSTER: text((exchange) => exchange.upstream.cluster),
   UPSTREAM_CLUSTER_RAW: text((exchange) => exchange.upstream.cluster),
   ...addressForms('UPSTREAM_LOCAL', (exchange) => exchange.upstream.localAddress),
   ...addressForms('UPSTREAM_REMOTE', (exchange) => exchange.upstream.endpoint),
+  UPSTREAM_PROTOCOL: plain((exchange) => exchange.upstream.protocol),
   UPSTREAM_REQUEST_ATTEMPT_COUNT: number((exchange) => exchange.upstream.attempts),
   UPSTREAM_TRANSPORT_FAILURE_REASON: text((exchange) => underscored(exchange.upstream.failureReason)),
 
   ...addressForms('DOWNSTREAM_REMOTE', (exchange) => exchange.clientAddress),
   ...addressForms('DOWNSTREAM_DIRECT_REMOTE', (exchange) => exchange.peerAddress),
+  ...addressForms('DOWNSTREAM_DIRECT_LOCAL', (exchange) => exchange.localAddress),
   ...addressForms('DOWNSTREAM_LOCAL', (exchange) => exchange.localAddress),
   REQUESTED_SERVER_NAME: bytes(requestedServerName),
   DOWNSTREAM_TLS_VERSION: plain(tlsVersion),

@@ -19,7 +19,11 @@ export function compileCors(plan: CorsPlan): Filter {
     if (exchange.method === 'OPTIONS' && isFilled(exchange.header('access-control-request-method'))) {
       if (!allowed && plan.forwardUnmatchedPreflights) return undefined
       const headers = preflightHeaders(exchange)
-      if (allowed) headers.unshift('access-control-allow-origin', origin)
+      if (allowed) {
+        headers.unshift('access-control-allow-origin', origin)
+        // A preflight's answer passes Envoy's own encoding filter too, which adds what actual answers get.
+        if (isFilled(plan.exposeHeaders)) headers.push('access-control-expose-headers', plan.exposeHeaders)
+      }
       return { status: 200, headers, details: 'cors_response' }
     }
     if (allowed) (exchange.responseEdits ??= []).push(editResponse(plan, origin))

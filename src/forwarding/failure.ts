@@ -15,6 +15,15 @@ export const NO_HEALTHY_UPSTREAM: LocalReply = {
   details: 'no_healthy_upstream',
 }
 
+/** The cluster's limits are reached; see circuit-breaker.ts. */
+export const OVERFLOW: LocalReply = {
+  status: 503,
+  body: 'upstream connect error or disconnect/reset before headers. reset reason: overflow',
+  headers: ['x-envoy-overloaded', 'true'],
+  flag: 'UO',
+  details: 'upstream_reset_before_response_started{overflow}',
+}
+
 export const REQUEST_TIMEOUT: LocalReply = {
   status: 504,
   body: 'upstream request timeout',

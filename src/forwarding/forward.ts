@@ -9,108 +9,89 @@ import type { Exchange, HeaderEdit } from '../exchange/exchange.ts'
 import { headerValue, setHeader } from '../exchange/headers.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import { compileHeaderOperations } from '../exchange/header-operations.ts'
-import type { ForwardAction, RoutePlan, WeightedDestination } from '../plan/route.ts'
+import type { ForwardAction, RoutePlan } from '../plan/route.ts'
 import type { Cluster } from '../upstreams/cluster.ts'
+import type { Wait } from '../upstreams/connection-gate.ts'
+import type { ConnectionWaiter } from '../upstreams/connection-pool.ts'
 import type { Endpoint } from '../upstreams/endpoint.ts'
 import type { FailureReason } from '../upstreams/failure-reason.ts'
 import type { Http1Connection, ResponseHandler } from '../upstreams/http1/connection.ts'
 import type { ResponseHead } from '../upstreams/http1/response-head.ts'
+import { compileDestinations, type Destinations } from './destination.ts'
 import {
   CLUSTER_NOT_FOUND,
   NO_HEALTHY_UPSTREAM,
+  OVERFLOW,
   PER_TRY_TIMEOUT,
   REQUEST_TIMEOUT,
   resetDetails,
   resetFlag,
   resetReply,
 } from './failure.ts'
-import { chooseMirrors, type MirrorDeps, sendMirrored, shadowAuthority } from './mirror.ts'
+import { chooseMirrors, mirrorAuthority, type MirrorDeps, sendMirrored } from './mirror.ts'
 import { sendLocalReply } from './reply.ts'
 import { RequestBody } from './request-body.ts'
 import { requestHead } from './request-head.ts'
-import { endToEndHeaders, sendHead } from './response-head.ts'
+import { endToEndHeaders, relayInformational, sendHead } from './response-head.ts'
 import { type CompiledRetry, compileRetry } from './retry.ts'
-import { compileRewrite, type Rewrite } from './rewrite.ts'
-import { grpcTimeoutMs, MAX_TIMER_MS } from './timeout.ts'
+import { compileDeadline, type Deadline } from './timeout.ts'
+import { Timers } from './timers.ts'
 
 export type ForwardDeps = MirrorDeps
 
-interface CompiledDestination {
-  readonly cluster: string
-  readonly weight: number
-  readonly editRequest: HeaderEdit | null
-  readonly editResponse: HeaderEdit | null
-  readonly rewrite: Rewrite | null
-}
-
 interface CompiledForward {
   readonly action: ForwardAction
-  readonly choose: () => CompiledDestination
+  readonly destinations: Destinations
   readonly editRequest: HeaderEdit | null
   readonly retry: CompiledRetry | null
 }
 
-/** @returns What forwards a request whose filters have all passed. */
+/** @returns What draws a request's destination, and what forwards it once its filters have all passed. */
 export function compileForward(
   route: RoutePlan & { readonly action: ForwardAction },
   deps: ForwardDeps,
-): (exchange: Exchange) => void {
+): { select(exchange: Exchange): void; forward(exchange: Exchange): void } {
   const { action } = route
   const compiled: CompiledForward = {
     action,
-    choose: compileChoice(
-      action.destinations.map((destination) => compileDestination(action, destination)),
-      deps.random,
-    ),
+    destinations: compileDestinations(route, deps),
     editRequest: compileHeaderOperations(route.requestHeaders),
     retry: action.retry === null ? null : compileRetry(action.retry, deps.random),
   }
-  return (exchange) => {
-    new Forwarding(exchange, compiled, deps).start()
-  }
-}
-
-function compileDestination(action: ForwardAction, destination: WeightedDestination): CompiledDestination {
   return {
-    cluster: destination.cluster,
-    weight: destination.weight,
-    editRequest: compileHeaderOperations(destination.requestHeaders),
-    editResponse: compileHeaderOperations(destination.responseHeaders),
-    rewrite: compileRewrite(action.pathRewrite, action.hostRewrite ?? destination.hostRewrite),
-  }
-}
-
-function compileChoice(destinations: readonly CompiledDestination[], random: () => number): () => CompiledDestination {
-  const last = destinations.at(-1)!
-  if (destinations.length === 1) return () => last
-  let total = 0
-  const bounds = destinations.map(({ weight }) => (total += weight))
-  return () => {
-    const at = random() * total
-    for (let i = 0; i < bounds.length; i++) if (at < bounds[i]!) return destinations[i]!
-    return last
+    select: (exchange) => {
+      compiled.destinations.select(exchange)
+    },
+    forward: (exchange) => {
+      new Forwarding(exchange, compiled, deps).start()
+    },
   }
 }
 
 /** Bodies up to this size are joined with their head; beyond it the copy costs more than it saves. */
 const JOINED_BYTES = 16 * 1024
 
-class Forwarding implements ResponseHandler {
+class Forwarding implements ResponseHandler, ConnectionWaiter {
   readonly #exchange: Exchange
   readonly #compiled: CompiledForward
   readonly #deps: ForwardDeps
-  #destination: CompiledDestination | null = null
   #cluster: Cluster | null = null
   #endpoint: Endpoint | null = null
   #lastEndpoint: Endpoint | null = null
   #tried: Endpoint[] | null = null
   #connection: Http1Connection | null = null
+  /** Set while the try waits for a connection. */
+  #wait: Wait | null = null
+  /** What consistent hashing goes by; null: nothing. The same for all tries. */
+  #hash: number | null = null
+  /** The cluster's breaker counts a retry for this request. */
+  #holdsRetry = false
   #body: RequestBody | null = null
   #mirrors: ReturnType<typeof chooseMirrors> | null = null
-  #timeoutMs: number | null = null
-  #timeoutTimer: NodeJS.Timeout | null = null
-  #perTryTimer: NodeJS.Timeout | null = null
-  #backoffTimer: NodeJS.Timeout | null = null
+  /** What copies begin with: the head of the first try. */
+  #mirrorHead = ''
+  #deadline: Deadline | null = null
+  readonly #timers = new Timers()
   /** When the request was complete, on the monotonic clock; 0 before. */
   #requestEndAt = 0
   /** The head of an answer is on its way to the client: no other try, no local reply. */
@@ -126,10 +107,8 @@ class Forwarding implements ResponseHandler {
 
   start(): void {
     const exchange = this.#exchange
-    const { action, editRequest } = this.#compiled
-    const destination = (this.#destination = this.#compiled.choose())
-    const { upstream } = exchange
-    upstream.cluster = destination.cluster
+    const { action, destinations, editRequest, retry } = this.#compiled
+    const destination = destinations.of(exchange)
     const cluster = this.#deps.clusters.get(destination.cluster)
     if (cluster === undefined) {
       sendLocalReply(exchange, CLUSTER_NOT_FOUND)
@@ -137,10 +116,10 @@ class Forwarding implements ResponseHandler {
     }
     this.#cluster = cluster
     const { plan } = cluster
-    upstream.serviceHost = plan.host
-    upstream.serviceName = plan.service.name
-    upstream.serviceNamespace = plan.service.namespace
-
+    const deadline = (this.#deadline = compileDeadline(exchange, action.timeoutMs, retry?.perTryTimeoutMs ?? null))
+    // Before the operations of the rule, which may take these headers away.
+    deadline.tell(exchange, 0)
+    exchange.headers.push('x-envoy-attempt-count', '1')
     destination.editRequest?.(exchange.headers, exchange)
     editRequest?.(exchange.headers, exchange)
     destination.rewrite?.(exchange)
@@ -148,9 +127,7 @@ class Forwarding implements ResponseHandler {
     if (plan.transport.kind === 'unsupported') return this.#refuse(plan.transport.reason)
     if (plan.protocol === 'http2') return this.#refuse('HTTP/2 to upstreams is not served by this version')
 
-    this.#timeoutMs = exchange.grpc
-      ? grpcTimeoutMs(headerValue(exchange.headers, 'grpc-timeout'), action.timeoutMs)
-      : action.timeoutMs
+    this.#hash = cluster.hashOf(exchange)
     if (action.mirrors !== undefined) this.#mirrors = chooseMirrors(action.mirrors, this.#deps.random)
     if (exchange.body === 'none') this.#onRequestEnd()
     else {
@@ -158,8 +135,8 @@ class Forwarding implements ResponseHandler {
         this.#onRequestEnd()
       })
     }
-    exchange.onClientGone = () => {
-      this.#onClientGone()
+    exchange.onClientGone = (flag, details) => {
+      this.#onClientGone(flag, details)
     }
     const { warming } = cluster
     if (warming === null) this.#try()
@@ -171,26 +148,29 @@ class Forwarding implements ResponseHandler {
   }
 
   onInformational(status: number, headers: string[]): void {
-    const { res } = this.#exchange
-    if (status === 100) {
-      this.#continued = true
-      res.writeContinue()
-    } else if (status === 103) {
-      const links = headerValue(headers, 'link')
-      if (links !== undefined) res.writeEarlyHints({ link: links })
-    }
+    const { req, res } = this.#exchange
+    // After a 100 the client has begun to send what no second try would ask for.
+    if (status === 100) this.#continued = true
+    // HTTP/1.0 knows no answers before the answer.
+    if (req.httpVersion === '1.1') relayInformational(res, status, headers)
   }
 
   onHead(head: ResponseHead, more: boolean): void {
-    const exchange = this.#exchange
-    const retry = this.#compiled.retry
+    const { grpc } = this.#exchange
+    this.#cluster!.onResponse(
+      this.#endpoint!,
+      head.status,
+      grpc ? (headerValue(head.headers, 'grpc-status') ?? null) : null,
+    )
+    const retry = this.#usableRetry
     if (retry !== null && retry.onResponse(head)) {
-      if (this.#mayRetry(retry)) {
+      const refusal = this.#refuseRetry(retry)
+      if (refusal === null) {
         this.#abortTry()
         this.#retryLater(retry)
         return
       }
-      exchange.addFlag('URX')
+      this.#exchange.addFlag(refusal)
     }
     this.#commit(head, more)
   }
@@ -217,7 +197,8 @@ class Forwarding implements ResponseHandler {
 
   onFailure(reason: FailureReason, detail: string): void {
     const exchange = this.#exchange
-    if (!this.#connection!.connected) this.#endpoint!.connectFailures++
+    if (this.#connection?.connected !== true) this.#endpoint!.connectFailures++
+    this.#cluster!.onLocalFailure(this.#endpoint!)
     this.#releaseTry()
     exchange.upstream.failureReason = detail
     if (this.#committed) {
@@ -228,20 +209,41 @@ class Forwarding implements ResponseHandler {
       exchange.res.destroy()
       return
     }
-    const retry = this.#compiled.retry
-    if (retry !== null && retry.onReset(reason)) {
-      if (this.#mayRetry(retry)) {
-        this.#retryLater(retry)
-        return
-      }
-      this.#reply(resetReply(reason, detail, exchange.upstream.attempts > 1), 'URX')
-      return
-    }
-    this.#reply(resetReply(reason, detail, exchange.upstream.attempts > 1))
+    this.#retryOr(reason, resetReply(reason, detail, exchange.upstream.attempts > 1))
   }
 
   onDrain(): void {
     this.#body?.onDrain()
+  }
+
+  onQueued(wait: Wait): void {
+    this.#wait = wait
+  }
+
+  onOverflow(): void {
+    this.#wait = null
+    this.#releaseTry()
+    this.#reply(OVERFLOW)
+  }
+
+  /** The connection that this request waited for could not be made by another one. */
+  onConnectFailure(reason: FailureReason, detail: string): void {
+    this.#wait = null
+    this.onFailure(reason, detail)
+  }
+
+  onConnection(connection: Http1Connection): void {
+    const exchange = this.#exchange
+    this.#wait = null
+    this.#connection = connection
+    connection.send(exchange.method, requestHead(exchange, exchange.authority), exchange.body, this)
+    exchange.upstreamStartMono = performance.now()
+    if (this.#mirrors !== null && exchange.upstream.attempts === 1) {
+      this.#mirrorHead = requestHead(exchange, mirrorAuthority(exchange))
+      if (this.#body === null) this.#mirror(null)
+    }
+    if (this.#body !== null) this.#body.attach(connection)
+    if (this.#requestEndAt !== 0) this.#startPerTryTimer()
   }
 
   #refuse(reason: string): void {
@@ -253,54 +255,51 @@ class Forwarding implements ResponseHandler {
 
   #try(): void {
     const exchange = this.#exchange
-    const endpoint = this.#cluster!.pick(this.#compiled.retry?.avoidPreviousHosts === true ? this.#tried : null)
+    const endpoint = this.#cluster!.pick(this.#hash, this.#tried)
     if (endpoint === null) {
       this.#reply(NO_HEALTHY_UPSTREAM)
       return
     }
     const { upstream } = exchange
     upstream.attempts++
+    if (upstream.attempts > 1) {
+      setHeader(exchange.headers, 'x-envoy-attempt-count', String(upstream.attempts))
+      const elapsedMs = this.#requestEndAt === 0 ? 0 : performance.now() - this.#requestEndAt
+      this.#deadline!.tell(exchange, elapsedMs)
+    }
     upstream.endpoint = endpoint.key
     upstream.endpointLabels = endpoint.plan.labels ?? null
     upstream.localAddress = ''
+    upstream.protocol = 'HTTP/1.1'
     this.#endpoint = endpoint
     endpoint.active++
     endpoint.total++
-    const connection = (this.#connection = endpoint.acquire())
-    connection.send(exchange.method, requestHead(exchange, exchange.authority, upstream.attempts), exchange.body, this)
-    if (this.#body !== null) this.#body.attach(connection)
-    else if (this.#mirrors !== null && upstream.attempts === 1) this.#mirror(null)
-    if (this.#requestEndAt !== 0) this.#startPerTryTimer()
+    const connection = endpoint.acquire(exchange.authority, this)
+    if (connection !== null) this.onConnection(connection)
   }
 
   #onRequestEnd(): void {
+    const exchange = this.#exchange
     this.#requestEndAt = performance.now()
-    this.#exchange.bytesReceived = this.#body?.bytes ?? 0
-    if (this.#done || this.#committed) return
-    if (this.#timeoutMs !== null) {
-      this.#timeoutTimer = setTimeout(
-        () => {
-          this.#onTimeout()
-        },
-        Math.min(this.#timeoutMs, MAX_TIMER_MS),
-      )
-    }
-    if (this.#connection !== null) this.#startPerTryTimer()
+    if (this.#body !== null) exchange.requestEndMono = this.#requestEndAt
+    exchange.bytesReceived = this.#body?.bytes ?? 0
+    if (this.#done) return
+    this.#timers.startTotal(this.#deadline!.totalMs, () => {
+      this.#onTimeout()
+    })
+    if (this.#connection !== null && !this.#committed) this.#startPerTryTimer()
     if (this.#body !== null && this.#mirrors !== null) this.#mirror(this.#body.whole)
   }
 
   #startPerTryTimer(): void {
-    const perTryTimeoutMs = this.#compiled.retry?.perTryTimeoutMs ?? null
-    if (perTryTimeoutMs === null) return
-    this.#perTryTimer = setTimeout(
-      () => {
-        this.#onPerTryTimeout()
-      },
-      Math.min(perTryTimeoutMs, MAX_TIMER_MS),
-    )
+    this.#timers.startPerTry(this.#deadline!.perTryMs, () => {
+      this.#onPerTryTimeout()
+    })
   }
 
   #onTimeout(): void {
+    // One that only waited says nothing about its endpoint.
+    if (this.#connection !== null && !this.#committed) this.#cluster!.onLocalFailure(this.#endpoint!)
     this.#abortTry()
     if (this.#committed) {
       this.#exchange.addFlag('UT')
@@ -313,59 +312,76 @@ class Forwarding implements ResponseHandler {
   }
 
   #onPerTryTimeout(): void {
-    const retry = this.#compiled.retry!
+    this.#cluster!.onLocalFailure(this.#endpoint!)
     this.#abortTry()
-    if (retry.onReset('per-try-timeout')) {
-      if (this.#mayRetry(retry)) {
-        this.#retryLater(retry)
-        return
-      }
-      this.#reply(PER_TRY_TIMEOUT, 'URX')
-      return
-    }
-    this.#reply(PER_TRY_TIMEOUT)
+    this.#retryOr('per-try-timeout', PER_TRY_TIMEOUT)
   }
 
-  #onClientGone(): void {
+  #onClientGone(flag: string, details: string): void {
     const exchange = this.#exchange
     if (this.#done) return
     this.#abortTry()
-    exchange.addFlag('DC')
-    exchange.details = 'downstream_remote_disconnect'
+    if (flag !== '') exchange.addFlag(flag)
+    exchange.details = details
     this.#finish()
   }
 
-  #mayRetry(retry: CompiledRetry): boolean {
-    if (this.#exchange.upstream.attempts > retry.attempts) return false
-    if (this.#continued || this.#exchange.res.destroyed) return false
-    return this.#body === null || this.#body.replayable
+  /** A try has ended without an answer: another one, or `reply`. */
+  #retryOr(reason: Parameters<CompiledRetry['onReset']>[0], reply: LocalReply): void {
+    const retry = this.#usableRetry
+    if (retry === null || !retry.onReset(reason)) {
+      this.#reply(reply)
+      return
+    }
+    const refusal = this.#refuseRetry(retry)
+    if (refusal === null) this.#retryLater(retry)
+    else this.#reply(reply, refusal)
+  }
+
+  /** Null: there is no policy, or none any more, as the request cannot be sent again. */
+  get #usableRetry(): CompiledRetry | null {
+    if (this.#continued || this.#exchange.res.destroyed) return null
+    return this.#body === null || this.#body.replayable ? this.#compiled.retry : null
+  }
+
+  /** @returns The flag that says why there is no other try; null: there is one. */
+  #refuseRetry(retry: CompiledRetry): string | null {
+    if (this.#exchange.upstream.attempts > retry.attempts) return 'URX'
+    const { breaker } = this.#cluster!
+    if (breaker === null) return null
+    if (this.#holdsRetry) breaker.endRetry()
+    this.#holdsRetry = breaker.tryStartRetry()
+    return this.#holdsRetry ? null : 'UO'
   }
 
   #retryLater(retry: CompiledRetry): void {
-    if (retry.avoidPreviousHosts) (this.#tried ??= []).push(this.#lastEndpoint!)
-    this.#backoffTimer = setTimeout(() => {
-      this.#backoffTimer = null
+    if (retry.avoidsPreviousHosts(this.#cluster!.plan)) (this.#tried ??= []).push(this.#lastEndpoint!)
+    this.#timers.startBackoff(retry.backoffMs(this.#exchange.upstream.attempts), () => {
       this.#try()
-    }, retry.backoffMs(this.#exchange.upstream.attempts))
+    })
   }
 
   /** The try's answer is the client's from here on. */
   #commit(head: ResponseHead, more: boolean): void {
     const exchange = this.#exchange
     this.#committed = true
-    clearTimer(this.#perTryTimer)
-    this.#perTryTimer = null
+    this.#timers.endTry()
     if (this.#mirrors === null) this.#body?.forget()
     const { upstream } = exchange
     upstream.localAddress = this.#connection!.localAddress
     const headers = endToEndHeaders(head.headers)
-    if (this.#requestEndAt !== 0) upstream.serviceTimeMs = Math.floor(performance.now() - this.#requestEndAt)
-    if (exchange.epoch.mesh.envoyDebugHeaders) {
-      setHeader(headers, 'x-envoy-upstream-service-time', String(Math.max(0, upstream.serviceTimeMs)))
+    exchange.upstreamHeadMono = performance.now()
+    // An answer that comes before the request has ended took no time that could be told.
+    if (this.#requestEndAt !== 0) {
+      upstream.serviceTimeMs = Math.floor(exchange.upstreamHeadMono - this.#requestEndAt)
+      if (exchange.epoch.mesh.envoyDebugHeaders) {
+        setHeader(headers, 'x-envoy-upstream-service-time', String(upstream.serviceTimeMs))
+      }
     }
     exchange.details = 'via_upstream'
+    // Operations may look at it.
+    exchange.status = head.status
     if (exchange.grpc) exchange.grpcStatus = headerValue(headers, 'grpc-status') ?? ''
-    this.#destination!.editResponse?.(headers, exchange)
     exchange.responseOperations?.(headers, exchange)
     sendHead(exchange, head.status, headers)
     if (!more && head.framing.kind !== 'none') exchange.res.flushHeaders()
@@ -375,13 +391,13 @@ class Forwarding implements ResponseHandler {
     const exchange = this.#exchange
     // Too long to keep: the copy is given up, as Envoy does.
     if (body === null && this.#body !== null) return
-    const authority = exchange.epoch.mesh.shadowHostSuffix ? shadowAuthority(exchange.authority) : exchange.authority
     const request = {
       method: exchange.method,
-      head: requestHead(exchange, authority, 1),
+      authority: mirrorAuthority(exchange),
+      head: this.#mirrorHead,
       body,
       chunked: exchange.body === 'chunked',
-      timeoutMs: this.#timeoutMs,
+      timeoutMs: this.#deadline!.totalMs,
     }
     for (const mirror of this.#mirrors!) sendMirrored(mirror, request, this.#deps)
     this.#mirrors = null
@@ -389,20 +405,19 @@ class Forwarding implements ResponseHandler {
   }
 
   #abortTry(): void {
-    const connection = this.#connection
-    if (connection === null) return
-    connection.abort()
+    this.#wait?.cancel()
+    this.#wait = null
+    this.#connection?.abort()
     this.#releaseTry()
   }
 
   #releaseTry(): void {
-    clearTimer(this.#perTryTimer)
-    this.#perTryTimer = null
+    this.#timers.endTry()
     this.#body?.detach()
-    if (this.#connection === null) return
-    this.#exchange.upstream.localAddress = this.#connection.localAddress
+    if (this.#endpoint === null) return
+    this.#exchange.upstream.localAddress = this.#connection?.localAddress ?? ''
     this.#connection = null
-    this.#endpoint!.active--
+    this.#endpoint.active--
     this.#lastEndpoint = this.#endpoint
     this.#endpoint = null
   }
@@ -416,22 +431,20 @@ class Forwarding implements ResponseHandler {
 
   #finish(): void {
     this.#done = true
-    if (this.#connection !== null) {
+    if (this.#endpoint !== null) {
       this.#connection = null
-      this.#endpoint!.active--
+      this.#endpoint.active--
       this.#endpoint = null
     }
-    clearTimer(this.#perTryTimer)
-    clearTimer(this.#timeoutTimer)
-    clearTimer(this.#backoffTimer)
+    if (this.#holdsRetry) {
+      this.#holdsRetry = false
+      this.#cluster!.breaker?.endRetry()
+    }
+    this.#timers.end()
     this.#exchange.onClientGone = null
     if (this.#body !== null) {
       this.#exchange.bytesReceived = this.#body.bytes
       this.#body.discard()
     }
   }
-}
-
-function clearTimer(timer: NodeJS.Timeout | null): void {
-  if (timer !== null) clearTimeout(timer)
 }

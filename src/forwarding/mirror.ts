@@ -2,9 +2,13 @@
  * Copies of requests for other clusters: sent and forgotten. Whatever becomes of one, the request itself never learns
  * of it (semantics §2.12).
  */
+import type { Exchange } from '../exchange/exchange.ts'
 import type { Mirror } from '../plan/route.ts'
 import type { Cluster } from '../upstreams/cluster.ts'
-import type { ResponseHandler } from '../upstreams/http1/connection.ts'
+import type { Wait } from '../upstreams/connection-gate.ts'
+import type { ConnectionWaiter } from '../upstreams/connection-pool.ts'
+import type { Endpoint } from '../upstreams/endpoint.ts'
+import type { Http1Connection, ResponseHandler } from '../upstreams/http1/connection.ts'
 import { MAX_TIMER_MS } from './timeout.ts'
 
 /** Copies in flight in one worker; past it copies are dropped, so that a dead mirror costs bounded memory. */
@@ -19,6 +23,8 @@ export interface MirrorDeps {
 
 export interface MirroredRequest {
   readonly method: string
+  /** Host of the copy. */
+  readonly authority: string
   /** With its empty line. */
   readonly head: string
   readonly body: Buffer | null
@@ -33,56 +39,103 @@ export function chooseMirrors(mirrors: readonly Mirror[], random: () => number):
 
 export function sendMirrored(mirror: Mirror, request: MirroredRequest, deps: MirrorDeps): void {
   const cluster = deps.clusters.get(mirror.cluster)
-  if (cluster === undefined || cluster.plan.transport.kind !== 'plaintext' || cluster.plan.protocol !== 'http1') return
-  const endpoint = cluster.pick(null)
+  if (cluster === undefined || cluster.plan.transport.kind === 'unsupported' || cluster.plan.protocol !== 'http1')
+    return
+  const endpoint = cluster.pick(null, null)
   if (endpoint === null || deps.load.inFlight >= MAX_IN_FLIGHT) return
+  new Copy(request, endpoint, deps).start()
+}
 
-  deps.load.inFlight++
-  endpoint.active++
-  endpoint.total++
-  const connection = endpoint.acquire()
-  let done = false
-  const settle = () => {
-    if (done) return
-    done = true
-    clearTimeout(timer)
-    deps.load.inFlight--
-    endpoint.active--
+/** One copy, from its connection to the end of the answer that nobody reads. */
+class Copy implements ResponseHandler, ConnectionWaiter {
+  readonly #request: MirroredRequest
+  readonly #endpoint: Endpoint
+  readonly #deps: MirrorDeps
+  readonly #timer: NodeJS.Timeout
+  #connection: Http1Connection | null = null
+  #wait: Wait | null = null
+  #done = false
+
+  constructor(request: MirroredRequest, endpoint: Endpoint, deps: MirrorDeps) {
+    this.#request = request
+    this.#endpoint = endpoint
+    this.#deps = deps
+    deps.load.inFlight++
+    endpoint.active++
+    endpoint.total++
+    this.#timer = setTimeout(
+      () => {
+        this.#wait?.cancel()
+        this.#connection?.abort()
+        this.#settle()
+      },
+      Math.min(request.timeoutMs ?? MAX_TIMER_MS, MAX_TIMER_MS),
+    )
+    this.#timer.unref()
   }
-  const timer = setTimeout(
-    () => {
-      settle()
-      connection.abort()
-    },
-    Math.min(request.timeoutMs ?? MAX_TIMER_MS, MAX_TIMER_MS),
-  )
-  timer.unref()
-  const handler: ResponseHandler = {
-    onInformational: () => {},
-    onHead: () => {},
-    onData: (_chunk, last) => {
-      if (last) settle()
-      return true
-    },
-    onEnd: settle,
-    onFailure: settle,
-    onDrain: () => {},
+
+  start(): void {
+    const connection = this.#endpoint.acquire(this.#request.authority, this)
+    if (connection !== null) this.onConnection(connection)
   }
-  const body = request.body !== null && request.body.length > 0 ? request.body : null
-  connection.send(
-    request.method,
-    request.head,
-    body === null ? 'none' : request.chunked ? 'chunked' : 'length',
-    handler,
-  )
-  if (body !== null) {
+
+  onQueued(wait: Wait): void {
+    this.#wait = wait
+  }
+
+  onOverflow(): void {
+    this.#settle()
+  }
+
+  onConnectFailure(): void {
+    this.#settle()
+  }
+
+  onConnection(connection: Http1Connection): void {
+    const { method, head, body, chunked } = this.#request
+    this.#connection = connection
+    const isEmpty = body === null || body.length === 0
+    connection.send(method, head, isEmpty ? 'none' : chunked ? 'chunked' : 'length', this)
+    if (isEmpty) return
     connection.write(body)
     connection.endRequest()
   }
+
+  onInformational(): void {}
+
+  onHead(): void {}
+
+  onData(_chunk: Buffer, last: boolean): boolean {
+    if (last) this.#settle()
+    return true
+  }
+
+  onEnd(): void {
+    this.#settle()
+  }
+
+  onFailure(): void {
+    this.#settle()
+  }
+
+  onDrain(): void {}
+
+  #settle(): void {
+    if (this.#done) return
+    this.#done = true
+    clearTimeout(this.#timer)
+    this.#deps.load.inFlight--
+    this.#endpoint.active--
+  }
+}
+
+/** Host of a copy. */
+export function mirrorAuthority({ authority, epoch }: Exchange): string {
+  return epoch.mesh.shadowHostSuffix ? shadowAuthority(authority) : authority
 }
 
 /** Envoy's traditional Host of a copy: `-shadow` before the port. */
-export function shadowAuthority(authority: string): string {
+function shadowAuthority(authority: string): string {
   const port = /:\d+$/.exec(authority)?.[0] ?? ''
   return `${authority.slice(0, authority.length - port.length)}-shadow${port}`
 }

@@ -1,6 +1,6 @@
 /** Sends answers that the gateway gives by itself (semantics §11). */
 import type { Exchange } from '../exchange/exchange.ts'
-import { hasHeader, type HeaderList, setHeader } from '../exchange/headers.ts'
+import { hasHeader, type HeaderList, headerValue, removeHeader, setHeader } from '../exchange/headers.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import { sendHead } from './response-head.ts'
 
@@ -21,31 +21,33 @@ const GRPC_STATUS: Readonly<Record<number, number>> = {
  * has begun or the client is gone.
  */
 export function sendLocalReply(exchange: Exchange, reply: LocalReply): void {
-  const { req, res } = exchange
+  const { res } = exchange
   if (res.headersSent || res.destroyed) return
   if (reply.flag !== undefined) exchange.addFlag(reply.flag)
   exchange.details = reply.details
+  exchange.status = exchange.grpc ? 200 : reply.status
 
-  const asGrpc = reply.grpcStatus !== undefined || (exchange.grpc && reply.status !== 200)
-  const text = reply.body ?? ''
+  const { body: text = '' } = reply
   const headers: HeaderList = reply.headers === undefined ? [] : [...reply.headers]
-  let status = reply.status
+  // First, so that a rule can set the type of a body but neither invent one nor contradict what is sent.
+  exchange.responseOperations?.(headers, exchange)
+  const { status } = exchange
   let body: Buffer | null = null
-  if (asGrpc) {
-    status = 200
-    exchange.grpcStatus = String(reply.grpcStatus ?? GRPC_STATUS[reply.status] ?? 2)
+  removeHeader(headers, 'content-length')
+  if (exchange.grpc) {
     setHeader(headers, 'content-type', 'application/grpc')
+    exchange.grpcStatus =
+      headerValue(headers, 'grpc-status') || String(reply.grpcStatus ?? GRPC_STATUS[reply.status] ?? 2)
     setHeader(headers, 'grpc-status', exchange.grpcStatus)
     if (text.length > 0) setHeader(headers, 'grpc-message', encodeGrpcMessage(text.toString()))
   } else if (text.length > 0) {
     body = typeof text === 'string' ? Buffer.from(text) : text
     if (!hasHeader(headers, 'content-type')) headers.push('content-type', 'text/plain')
+  } else {
+    removeHeader(headers, 'content-type')
   }
   if (mayHaveLength(status)) setHeader(headers, 'content-length', String(body?.length ?? 0))
-  exchange.responseOperations?.(headers, exchange)
-  // What is left of the request's body is not worth waiting for, and must not be read as the next request.
-  const unfinished = exchange.body !== 'none' && !req.complete
-  if (reply.close === true || unfinished) setHeader(headers, 'connection', 'close')
+  if (reply.close === true) res.shouldKeepAlive = false
   sendHead(exchange, status, headers)
   if (body === null || exchange.method === 'HEAD') {
     res.end()

@@ -3,14 +3,13 @@ import type { Exchange } from '../exchange/exchange.ts'
 
 /**
  * @param authority The Host to send.
- * @param attempt Number of this try, from 1.
  * @returns Everything up to and with the empty line, as latin1 text.
  */
-export function requestHead(exchange: Exchange, authority: string, attempt: number): string {
+export function requestHead(exchange: Exchange, authority: string): string {
   const { headers } = exchange
   let head = `${exchange.method} ${exchange.path} HTTP/1.1\r\nhost: ${authority}\r\n`
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
   // The client's own framing is not passed on as text: what is written here is what is then sent.
   if (exchange.body === 'chunked') head += 'transfer-encoding: chunked\r\n'
-  return `${head}x-envoy-attempt-count: ${attempt}\r\n\r\n`
+  return `${head}\r\n`
 }

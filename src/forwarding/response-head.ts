@@ -1,4 +1,5 @@
 /** The last step of every response head, from an upstream or from the gateway itself (semantics §6.6). */
+import type { ServerResponse } from 'node:http'
 import type { Exchange } from '../exchange/exchange.ts'
 import { type HeaderList, setHeader } from '../exchange/headers.ts'
 
@@ -28,10 +29,42 @@ export function sendHead(exchange: Exchange, status: number, headers: HeaderList
   if (exchange.responseEdits !== null) for (const edit of exchange.responseEdits) edit(headers, exchange)
   if (epoch.mesh.serverHeader !== null) setHeader(headers, 'server', epoch.mesh.serverHeader)
   if (epoch.generationHeader !== null) setHeader(headers, epoch.generationHeader, epoch.generation)
-  if (exchange.listener.draining) setHeader(headers, 'connection', 'close')
-  // Without this Node would announce its own keep-alive; `connection: close` above still ends the connection.
+  if (mustClose(exchange)) {
+    setHeader(headers, 'connection', 'close')
+    // The listener asks for this before it takes another request from the connection.
+    res.shouldKeepAlive = false
+  } else if (exchange.req.httpVersion === '1.0') setHeader(headers, 'connection', 'keep-alive')
+  // Without this Node would announce its own keep-alive.
   else res.removeHeader('connection')
   exchange.status = status
   exchange.responseHeaders = headers
+  exchange.responseStartMono = exchange.upstreamHeadMono || performance.now()
   res.writeHead(status, headers)
+}
+
+/**
+ * The gateway is ending, the client asked for it (Node's parser sets `shouldKeepAlive`), or the answer comes before the
+ * request has: what is left of that is not worth waiting for, and must not be read as the next request.
+ */
+function mustClose({ listener, req, res, body }: Exchange): boolean {
+  return listener.draining || !res.shouldKeepAlive || (body !== 'none' && !req.complete)
+}
+
+/** Passes on an answer before the answer. One that Node cannot write is dropped: the client can do without. */
+export function relayInformational(res: ServerResponse, status: number, headers: HeaderList): void {
+  if (res.headersSent || res.destroyed) return
+  if (status === 100) res.writeContinue()
+  else if (status === 102) res.writeProcessing()
+  else if (status === 103) {
+    const hints: Record<string, string> = {}
+    for (let i = 0; i < headers.length; i += 2) {
+      const name = headers[i]!
+      if (!HOP_BY_HOP.has(name)) hints[name] = name in hints ? `${hints[name]}, ${headers[i + 1]}` : headers[i + 1]!
+    }
+    try {
+      res.writeEarlyHints(hints)
+    } catch {
+      // Node is strict about what a Link header looks like.
+    }
+  }
 }

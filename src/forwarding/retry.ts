@@ -4,6 +4,7 @@
  * Source: Envoy `retry_state_impl.cc`; semantics §2.10.
  */
 import { hasHeader, headerValue } from '../exchange/headers.ts'
+import type { ClusterPlan } from '../plan/cluster.ts'
 import type { RetryPolicy } from '../plan/route.ts'
 import type { FailureReason } from '../upstreams/failure-reason.ts'
 import type { ResponseHead } from '../upstreams/http1/response-head.ts'
@@ -20,7 +21,8 @@ const GRPC_CONDITIONS: Readonly<Record<string, string>> = {
 export interface CompiledRetry {
   readonly attempts: number
   readonly perTryTimeoutMs: number | null
-  readonly avoidPreviousHosts: boolean
+  /** Whether other endpoints are preferred to those that were tried. With consistent hashing only if the rule says so. */
+  avoidsPreviousHosts(cluster: Pick<ClusterPlan, 'consistentHash'>): boolean
   /** An answer that is better tried again. */
   onResponse(head: ResponseHead): boolean
   /** No answer came: the try was reset, or it ran into its timeout. */
@@ -45,14 +47,17 @@ export function compileRetry(policy: RetryPolicy, random: () => number): Compile
   const anyReset = any5xx || gatewayError || conditions.has('reset')
   const connectFailure = anyReset || conditions.has('connect-failure')
   const beforeRequest = conditions.has('reset-before-request')
+  // Nearly all answers are successes, which few policies look at.
+  const looksAtSuccess = grpcStatuses.size > 0 || [...statusCodes].some((status) => status < 400)
   const { backoffBaseMs, backoffMaxMs } = policy
 
   return {
     attempts: policy.attempts,
     perTryTimeoutMs: policy.perTryTimeoutMs,
-    avoidPreviousHosts: policy.avoidPreviousHosts,
+    avoidsPreviousHosts: ({ consistentHash }) =>
+      policy.avoidPreviousHosts && (consistentHash === undefined || policy.evenWhenHashed === true),
     onResponse({ status, headers }) {
-      if (status < 400 && grpcStatuses.size === 0) return false
+      if (status < 400 && !looksAtSuccess) return false
       if (hasHeader(headers, 'x-envoy-ratelimited')) return rateLimited
       if (any5xx && status >= 500 && status <= 599) return true
       if (gatewayError && status >= 502 && status <= 504) return true

@@ -87,6 +87,7 @@ function check(exchange: Exchange, connection: ConnectionFacts, options: Admissi
       : read.contentLength !== undefined && read.contentLength !== '0'
         ? 'length'
         : 'none'
+  if (exchange.body === 'none') exchange.requestEndMono = exchange.startedMono
   exchange.grpc = isGrpc(read.contentType)
 
   if (read.transferEncoding !== '' && read.transferEncoding.toLowerCase() !== 'chunked') return BAD_TRANSFER_ENCODING
@@ -148,11 +149,12 @@ function forwardedHeaders(
   headers.push('x-request-id', exchange.requestId)
 }
 
-/** Lower case, without the port. */
+/** Lower case, without the port; an IPv6 address without its brackets, as resources write it. */
 export function hostWithoutPort(authority: string): string {
+  const bracket = authority.lastIndexOf(']')
+  if (bracket !== -1) return authority.slice(1, bracket).toLowerCase()
   const colon = authority.lastIndexOf(':')
-  const host = colon === -1 || colon < authority.lastIndexOf(']') ? authority : authority.slice(0, colon)
-  return host.toLowerCase()
+  return (colon === -1 ? authority : authority.slice(0, colon)).toLowerCase()
 }
 
 function isGrpc(contentType: string): boolean {

@@ -1,38 +1,56 @@
-/** Answers to bytes that Node's parser refuses: nothing that follows on such a connection can be trusted. */
-import { STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
+/**
+ * Bytes that Node's parser refuses, as the local replies that Envoy's HTTP/1.1 codec gives to them. Nothing that
+ * follows on such a connection can be trusted.
+ */
+import type { LocalReply } from '../exchange/local-reply.ts'
 
-/** Time for the client to read the answer before the connection is cut, as Envoy's `delayed_close_timeout`. */
-const DELAYED_CLOSE_MS = 1000
-
-export function answerUnparsable(error: Error, socket: Socket): void {
-  const { code } = error as NodeJS.ErrnoException
-  if (code === 'ECONNRESET' || code === 'EPIPE' || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  const { status, body } = answerTo(code, (error as { rawPacket?: Buffer }).rawPacket)
-  const type = body === '' ? '' : 'content-type: text/plain\r\n'
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${type}content-length: ${body.length}\r\n` +
-      `date: ${new Date().toUTCString()}\r\nserver: istio-envoy\r\nconnection: close\r\n\r\n${body}`,
-    'latin1',
-  )
-  // Reading on keeps the kernel from resetting the connection under the answer.
-  socket.resume()
-  setTimeout(() => socket.destroy(), DELAYED_CLOSE_MS).unref()
+const MALFORMED: LocalReply = {
+  status: 400,
+  body: 'Bad Request',
+  flag: 'DPE',
+  details: 'http1.codec_error',
+  close: true,
+}
+const HEAD_TOO_LARGE: LocalReply = {
+  status: 431,
+  body: 'Request Header Fields Too Large',
+  flag: 'DPE',
+  details: 'http1.headers_too_large',
+  close: true,
+}
+/** The request line has not ended where the limit was reached: the target itself is too long. */
+const TARGET_TOO_LONG: LocalReply = { ...HEAD_TOO_LARGE, status: 414, body: 'URI Too Long' }
+const HEAD_TOO_SLOW: LocalReply = {
+  status: 408,
+  body: 'request header timeout',
+  details: 'request_header_timeout',
+  close: true,
+}
+const REQUEST_TOO_SLOW: LocalReply = {
+  status: 408,
+  body: 'request timeout',
+  details: 'request_overall_timeout',
+  close: true,
 }
 
-function answerTo(code: string | undefined, packet: Buffer | undefined): { status: number; body: string } {
-  switch (code) {
-    case 'HPE_HEADER_OVERFLOW':
-      // The request line has not ended where the limit was reached: the target itself is too long.
-      return packet !== undefined && !packet.includes('\n')
-        ? { status: 414, body: 'URI Too Long' }
-        : { status: 431, body: 'Request Header Fields Too Large' }
+/**
+ * @param inBody The head of the request had arrived.
+ * @returns Null where nobody is left to answer.
+ */
+export function replyToClientError(error: Error, inBody: boolean): LocalReply | null {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ECONNRESET':
+    case 'EPIPE':
+    // The client closed its side in the middle of a request.
+    case 'HPE_INVALID_EOF_STATE':
+      return null
+    case 'HPE_HEADER_OVERFLOW': {
+      const packet = (error as { rawPacket?: Buffer }).rawPacket
+      return packet !== undefined && !packet.includes('\n') ? TARGET_TOO_LONG : HEAD_TOO_LARGE
+    }
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return { status: 408, body: 'request header timeout' }
+      return inBody ? REQUEST_TOO_SLOW : HEAD_TOO_SLOW
     default:
-      return { status: 400, body: 'Bad Request' }
+      return MALFORMED
   }
 }

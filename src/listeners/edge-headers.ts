@@ -3,7 +3,7 @@
  * knows about the client is put in (semantics §6.5, §6.7).
  */
 import { isIP } from 'node:net'
-import type { HeaderList } from '../exchange/headers.ts'
+import { type HeaderList, removeHeader } from '../exchange/headers.ts'
 
 /**
  * Not passed on from a client. The first group concerns its connection alone (RFC 9110 §7.6.1) or is restated by the
@@ -45,6 +45,8 @@ const REMOVED = new Set([
 /** A `connection` header must not make the gateway drop these: Envoy `Utility::sanitizeConnectionHeader`. */
 const NOT_NOMINABLE = new Set(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'host', 'cache-control'])
 
+const REFERER = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?#\s]+(?:[/?#]\S*)?$/
+
 /** What the request line and the framing headers say, read in the same pass. */
 export interface IncomingHeaders {
   /** Without what is removed; `x-forwarded-for` and `x-forwarded-proto` are taken out, see the fields below. */
@@ -76,6 +78,7 @@ export function readHeaders(raw: readonly string[]): IncomingHeaders {
     connection: '',
     upgrade: '',
   }
+  let referers = 0
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase()
     const value = raw[i + 1]!
@@ -85,7 +88,7 @@ export function readHeaders(raw: readonly string[]): IncomingHeaders {
         read.hosts++
         continue
       case 'x-forwarded-for':
-        read.forwardedFor = read.forwardedFor === '' ? value : `${read.forwardedFor}, ${value}`
+        read.forwardedFor = read.forwardedFor === '' ? value : `${read.forwardedFor},${value}`
         continue
       case 'x-forwarded-proto':
         read.forwardedProto = value
@@ -105,6 +108,12 @@ export function readHeaders(raw: readonly string[]): IncomingHeaders {
       case 'content-type':
         read.contentType = value
         break
+      case 'referer':
+        referers++
+        // Envoy trusts one referer that is a whole URL, and no other.
+        if (referers === 1 && REFERER.test(value)) break
+        removeHeader(list, 'referer')
+        continue
       case 'te':
         if (value.toLowerCase().includes('trailers')) list.push('te', 'trailers')
         continue

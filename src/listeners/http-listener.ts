@@ -2,15 +2,16 @@
  * A listening port that speaks HTTP/1.1, in plain text or in TLS: sockets in, exchanges out. What a request is
  * answered is not decided here.
  */
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { createServer, IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer, type ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
 import type { SecureContextOptions, TLSSocket } from 'node:tls'
-import { type Epoch, type Exchange, type ListenerFacts } from '../exchange/exchange.ts'
+import { type Epoch, Exchange, type ListenerFacts } from '../exchange/exchange.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import { admit, type AdmissionOptions } from './admission.ts'
-import { answerUnparsable } from './client-error.ts'
+import { replyToClientError } from './client-error.ts'
 import { type ConnectionFacts, connectionFacts } from './connection-facts.ts'
+import { lingerIfUnfinished } from './linger.ts'
 
 /** Limits on clients; all times in ms. */
 export interface DownstreamLimits extends AdmissionOptions {
@@ -45,9 +46,26 @@ export interface TlsOptions {
   readonly routeTableOf: (socket: TLSSocket) => string
 }
 
-interface KnownSocket extends Socket {
-  [kFacts]?: { readonly connection: ConnectionFacts; readonly listener: ListenerFacts }
+interface SocketFacts {
+  readonly connection: ConnectionFacts
+  readonly listener: ListenerFacts
+  /** The latest request, until its answer is out. */
+  current: Exchange | null
+  /** The answer to the latest request that was parsed, until it is out. */
+  latest: ServerResponse | null
+  /** Its bytes could not be parsed, or cannot be trusted: whatever else comes is not looked at. */
+  failed: boolean
 }
+
+interface KnownSocket extends Socket {
+  [kFacts]?: SocketFacts
+}
+
+/** Why a request ended whose client left. */
+const GONE = 'downstream_remote_disconnect'
+const CONNECT_NOT_ROUTED: LocalReply = { status: 404, flag: 'NR', details: 'route_not_found', close: true }
+/** Time for the client to read the answer before the connection is cut, as Envoy's `delayed_close_timeout`. */
+const DELAYED_CLOSE_MS = 1000
 
 const kFacts: unique symbol = Symbol('sluice.connection')
 
@@ -108,7 +126,7 @@ export class HttpListener {
     server.on('checkContinue', onRequest)
     server.on('checkExpectation', onRequest)
     server.on('connect', (req: IncomingMessage, socket: Socket) => {
-      refuseConnect(req, socket)
+      this.#onConnect(req, socket)
     })
     server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket)
@@ -119,10 +137,13 @@ export class HttpListener {
       socket[kFacts] = {
         connection: connectionFacts(socket),
         listener: new Facts(this, port, tls !== null, table),
+        current: null,
+        latest: null,
+        failed: false,
       }
     })
     server.on('clientError', (error: Error, socket: Socket) => {
-      answerUnparsable(error, socket)
+      this.#onClientError(error, socket)
     })
   }
 
@@ -161,32 +182,118 @@ export class HttpListener {
   }
 
   #onRequest(req: IncomingMessage, res: ServerResponse): void {
-    const { connection, listener } = (req.socket as KnownSocket)[kFacts]!
-    this.active++
-    const { exchange, reply } = admit(req, res, listener, this.#deps.epoch(), connection, this.#deps.limits)
+    const facts = (req.socket as KnownSocket)[kFacts]!
+    const { latest } = facts
+    facts.latest = res
     res.on('close', () => {
+      if (facts.latest === res) facts.latest = null
+      // The answer ends the connection: what was sent behind its request could never be answered.
+      if (!res.shouldKeepAlive) facts.failed = true
+    })
+    if (latest === null) {
+      this.#serve(req, res, facts)
+      return
+    }
+    // Sent without waiting for the answer to the request before: it waits here, as in Envoy.
+    latest.once('close', () => {
+      if (latest.writableFinished) this.#serve(req, res, facts)
+    })
+  }
+
+  #serve(req: IncomingMessage, res: ServerResponse, facts: SocketFacts): void {
+    // Parsed behind a head that was refused (it may be the body of that one), or behind the last answer.
+    if (facts.failed) return
+    this.active++
+    const { exchange, reply } = admit(req, res, facts.listener, this.#deps.epoch(), facts.connection, this.#deps.limits)
+    facts.current = exchange
+    if (exchange.body !== 'none') lingerIfUnfinished(req, res)
+    res.on('close', () => {
+      if (facts.current === exchange) facts.current = null
       this.#onClose(exchange)
     })
     if (reply === null) this.#deps.serve(exchange)
-    else this.#deps.reply(exchange, reply)
+    else {
+      facts.failed = reply.close === true
+      this.#deps.reply(exchange, reply)
+    }
   }
 
   /** The answer is out, or the connection is gone. */
   #onClose(exchange: Exchange): void {
     if (exchange.finished) return
     this.active--
-    exchange.onClientGone?.()
+    exchange.onClientGone?.('DC', GONE)
     if (!exchange.res.writableFinished && exchange.details === '') {
       exchange.addFlag('DC')
-      exchange.details = 'downstream_remote_disconnect'
+      exchange.details = GONE
     }
     exchange.finished = true
     this.#deps.onFinished(exchange)
   }
-}
 
-/** CONNECT is no request for a route here; Envoy answers 404 since no route has a CONNECT matcher. */
-function refuseConnect(_req: IncomingMessage, socket: Socket): void {
-  socket.on('error', () => {})
-  socket.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nserver: istio-envoy\r\nconnection: close\r\n\r\n')
+  /** What Node cannot parse is answered, logged and counted like any request, as far as anything is known of it. */
+  #onClientError(error: Error, socket: KnownSocket): void {
+    const facts = socket[kFacts]
+    const current = facts?.current ?? null
+    const reply = replyToClientError(error, current !== null && !current.req.complete)
+    // Without facts it is a TLS handshake that failed.
+    if (facts === undefined || reply === null || !socket.writable) {
+      socket.destroy()
+      return
+    }
+    if (facts.failed) return
+    facts.failed = true
+    const refuse = () => {
+      if (!socket.writable) return
+      const req = new IncomingMessage(socket)
+      req.httpVersion = '1.1'
+      req.complete = true
+      this.#answerDetached(req, socket, facts, reply)
+    }
+    if (current === null) refuse()
+    // A request that came before it is answered first.
+    else if (current.req.complete) current.res.once('close', refuse)
+    else this.#giveUp(current, reply)
+  }
+
+  /** The body of a request turns out to be none. */
+  #giveUp(exchange: Exchange, reply: LocalReply): void {
+    const { flag, ...unflagged } = reply
+    const { onClientGone } = exchange
+    onClientGone?.(flag ?? '', reply.details)
+    if (exchange.res.headersSent) exchange.res.destroy()
+    else this.#deps.reply(exchange, onClientGone === null ? reply : unflagged)
+  }
+
+  /** CONNECT is no request for a route here: Envoy has no route without a CONNECT matcher for it. */
+  #onConnect(req: IncomingMessage, socket: KnownSocket): void {
+    // Node takes its own listeners away before it hands the socket over.
+    socket.on('error', () => {})
+    this.#answerDetached(req, socket, socket[kFacts]!, CONNECT_NOT_ROUTED)
+  }
+
+  /** Answers on a socket that Node no longer serves requests of, and closes it. */
+  #answerDetached(req: IncomingMessage, socket: Socket, facts: SocketFacts, reply: LocalReply): void {
+    const res = new ServerResponse(req)
+    res.shouldKeepAlive = false
+    res.assignSocket(socket)
+    const exchange = new Exchange(req, res, facts.listener, this.#deps.epoch(), Date.now(), performance.now())
+    exchange.method = req.method ?? ''
+    exchange.authority = req.url ?? ''
+    exchange.peerAddress = exchange.clientAddress = facts.connection.peer
+    exchange.localAddress = facts.connection.local
+    this.active++
+    res.once('close', () => {
+      this.#onClose(exchange)
+    })
+    res.once('finish', () => {
+      res.detachSocket(socket)
+      this.#onClose(exchange)
+      socket.end()
+      // Reading on keeps the kernel from resetting the connection under the answer.
+      socket.resume()
+      setTimeout(() => socket.destroy(), DELAYED_CLOSE_MS).unref()
+    })
+    this.#deps.reply(exchange, reply)
+  }
 }

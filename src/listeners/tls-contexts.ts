@@ -39,8 +39,7 @@ export class TlsContexts {
     this.#wildcards = []
     this.#any = null
     for (const plan of servers) {
-      const options = contextOptions(plan, certificates, read, report)
-      const entry = { plan, options, context: options === null ? null : createSecureContext(options) }
+      const entry = serverEntry(plan, contextOptions(plan, certificates, read, report), report)
       for (const name of plan.serverNames) {
         if (name === '*') this.#any ??= entry
         else if (name.startsWith('*.')) this.#wildcards.push({ suffix: name.slice(1), entry })
@@ -82,6 +81,21 @@ export class TlsContexts {
     if (exact !== undefined) return exact
     const wildcard = this.#wildcards.find(({ suffix }) => name.length > suffix.length && name.endsWith(suffix))
     return wildcard?.entry ?? this.#any
+  }
+}
+
+/** What OpenSSL refuses (cipher suites that it has none of, for example) closes this server and no other. */
+function serverEntry(
+  plan: TlsServerPlan,
+  options: SecureContextOptions | null,
+  report: ReportBadCertificate,
+): ServerEntry {
+  if (options === null) return { plan, options, context: null }
+  try {
+    return { plan, options, context: createSecureContext(options) }
+  } catch (error) {
+    report(plan.name, plan.certificates.join(), (error as Error).message)
+    return { plan, options: null, context: null }
   }
 }
 

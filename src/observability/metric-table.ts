@@ -54,6 +54,7 @@ export const BUCKET_BOUNDS: readonly number[] = [
 const REQUEST_BOUND = 'at most `maxSeries` label sets (600), and one more named "overflow"; idle ones go after 1 h'
 const REQUEST = { labels: [...SOURCE_LABELS, ...REQUEST_LABELS], bound: REQUEST_BOUND } as const
 const WORKER = { labels: ['worker'], bound: 'one a process' } as const
+const EJECTION = { labels: ['reason'], bound: 'one a reason: three' } as const
 const SINGLE = { labels: [], bound: 'one' } as const
 
 export const METRICS = {
@@ -83,6 +84,28 @@ export const METRICS = {
   },
   sluice_downstream_connections_active: { ...SINGLE, type: 'gauge', help: 'Open connections from clients.' },
   sluice_upstream_connections_active: { ...SINGLE, type: 'gauge', help: 'Open connections to endpoints.' },
+  sluice_upstream_ejections_active: {
+    labels: ['cluster'],
+    bound: 'clusters with an ejected endpoint, at most 100, and one more named "overflow"',
+    type: 'gauge',
+    help: 'Endpoints that outlier detection keeps out now; no series where there are none.',
+  },
+  sluice_upstream_ejections_total: {
+    ...EJECTION,
+    type: 'counter',
+    help: 'Endpoints that outlier detection ejected, by reason.',
+  },
+  sluice_upstream_ejections_overflow_total: {
+    ...EJECTION,
+    type: 'counter',
+    help: 'Endpoints that were not ejected because of maxEjectionPercent, by reason.',
+  },
+  sluice_upstream_overflow_total: {
+    labels: ['kind'],
+    bound: 'one a kind of limit: connections, pending, requests, retries',
+    type: 'counter',
+    help: 'Times that a limit of connectionPool was met, by kind; "connections" made requests wait.',
+  },
   sluice_access_log_dropped_total: {
     ...SINGLE,
     type: 'counter',

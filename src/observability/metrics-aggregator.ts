@@ -7,6 +7,7 @@
  */
 import { REQUEST_LABELS } from './metric-table.ts'
 import type { MetricsSnapshot, ProcessFacts, SeriesSnapshot } from './metrics-snapshot.ts'
+import { UpstreamCounts, type UpstreamTotals } from './upstream-totals.ts'
 
 export interface MetricsAggregatorOptions {
   /** Default 600. */
@@ -29,6 +30,7 @@ export interface MetricsTotals {
   readonly accessLogDropped: number
   readonly downstreamConnections: number
   readonly upstreamConnections: number
+  readonly upstream: UpstreamTotals
   /** By worker. */
   readonly processes: ReadonlyMap<string, ProcessFacts>
 }
@@ -76,6 +78,7 @@ class Aggregator implements MetricsAggregator {
   readonly #workers = new Map<string, LastReport>()
   /** By label values. Bound: maxSeries, and the overflow. */
   readonly #series = new Map<string, MutableTotal>()
+  readonly #upstream = new UpstreamCounts()
   #overflowed = 0
   #accessLogDropped = 0
 
@@ -99,6 +102,7 @@ class Aggregator implements MetricsAggregator {
     const droppedBefore = last?.snapshot.accessLogDropped ?? 0
     this.#accessLogDropped +=
       snapshot.accessLogDropped - (snapshot.accessLogDropped < droppedBefore ? 0 : droppedBefore)
+    if (snapshot.upstream !== undefined) this.#upstream.add(snapshot.upstream, last?.snapshot.upstream)
     this.#workers.set(worker, { snapshot, series })
   }
 
@@ -121,6 +125,7 @@ class Aggregator implements MetricsAggregator {
       accessLogDropped: this.#accessLogDropped,
       downstreamConnections,
       upstreamConnections,
+      upstream: this.#upstream.totals([...this.#workers.values()].flatMap(({ snapshot }) => snapshot.upstream ?? [])),
       processes,
     }
   }

@@ -28,6 +28,18 @@ export interface ProcessFacts {
   readonly eventLoopDelay: { readonly mean: number; readonly p99: number; readonly max: number }
 }
 
+/** What a process met at its upstreams. All but `ejected` count since the process began. */
+export interface UpstreamSnapshot {
+  /** Endpoints that were ejected, by reason. */
+  readonly ejections: Readonly<Record<string, number>>
+  /** Endpoints that were found to be outliers, and stayed because too many were out already; by reason. */
+  readonly ejectionsOverflow: Readonly<Record<string, number>>
+  /** Times that a limit was met, by kind. */
+  readonly overflow: Readonly<Record<string, number>>
+  /** Endpoints that are ejected now, for clusters that have some. */
+  readonly ejected: readonly (readonly [cluster: string, endpoints: number])[]
+}
+
 /** Everything that one worker tells. */
 export interface MetricsSnapshot extends RequestSnapshot {
   /** Lines of the access log that were lost since the log was opened. */
@@ -35,6 +47,8 @@ export interface MetricsSnapshot extends RequestSnapshot {
   readonly downstreamConnections: number
   readonly upstreamConnections: number
   readonly process: ProcessFacts | null
+  /** Absent: it counts nothing of the kind. */
+  readonly upstream?: UpstreamSnapshot
 }
 
 /** A worker's snapshot from its request metrics and what else it knows. */

@@ -96,11 +96,15 @@ const SAMPLES: Readonly<Record<MetricName, (scrape: Scrape) => readonly Sample[]
 
   sluice_config_generation: ({ facts }) => single(facts.generation),
   sluice_config_rejected_objects: ({ facts }) => single(facts.rejectedObjects),
-  sluice_config_reloads_total: ({ facts }) =>
-    Object.entries(facts.reloads).map(([result, value]) => ({ value, labels: { result } })),
+  sluice_config_reloads_total: ({ facts }) => labelled('result', facts.reloads),
   sluice_listener_up: ({ facts }) => facts.listeners.map(({ port, up }) => ({ value: up ? 1 : 0, labels: { port } })),
   sluice_downstream_connections_active: ({ totals }) => single(totals.downstreamConnections),
   sluice_upstream_connections_active: ({ totals }) => single(totals.upstreamConnections),
+  sluice_upstream_ejections_active: ({ totals }) =>
+    Array.from(totals.upstream.ejected, ([cluster, value]) => ({ value, labels: { cluster } })),
+  sluice_upstream_ejections_total: ({ totals }) => labelled('reason', totals.upstream.ejections),
+  sluice_upstream_ejections_overflow_total: ({ totals }) => labelled('reason', totals.upstream.ejectionsOverflow),
+  sluice_upstream_overflow_total: ({ totals }) => labelled('kind', totals.upstream.overflow),
   sluice_access_log_dropped_total: ({ totals }) => single(totals.accessLogDropped),
   sluice_metrics_overflow_total: ({ totals }) => single(totals.overflowed),
 
@@ -114,6 +118,10 @@ const SAMPLES: Readonly<Record<MetricName, (scrape: Scrape) => readonly Sample[]
 
 function single(value: number): readonly Sample[] {
   return [{ value, labels: {} }]
+}
+
+function labelled(label: string, values: Readonly<Record<string, number>>): readonly Sample[] {
+  return Object.entries(values).map(([name, value]) => ({ value, labels: { [label]: name } }))
 }
 
 function perProcess(figure: (facts: ProcessFacts) => number): (scrape: Scrape) => readonly Sample[] {

@@ -10,9 +10,19 @@ import { compileRedirect } from './actions/redirect.ts'
 
 export type ForwardRoute = RoutePlan & { readonly action: ForwardAction }
 
+/** The proxy path of a route. */
+export interface Forwarder {
+  /**
+   * Draws the destination. It comes before the filters: whoever answers, the log, the metrics and the response's
+   * headers are those of the destination that the request was for.
+   */
+  select(exchange: Exchange): void
+  /** From here on the exchange is the forwarder's. */
+  forward(exchange: Exchange): void
+}
+
 export interface RoutingDeps extends FilterDeps {
-  /** The proxy path of a route: from here on the exchange is the forwarder's. */
-  compileForward(route: ForwardRoute): (exchange: Exchange) => void
+  compileForward(route: ForwardRoute): Forwarder
   /** Answers without an upstream. */
   reply(exchange: Exchange, reply: LocalReply): void
   /** Something failed that never should; the client was, or is being, answered 500. */
@@ -25,6 +35,8 @@ export interface CompiledRoute {
   readonly responseOperations: HeaderEdit | null
   /** Null: none. */
   readonly filters: readonly Filter[] | null
+  /** Null: the rule has no destinations. */
+  readonly select: ((exchange: Exchange) => void) | null
   /** What the rule is for; it answers, or sees to it that the request is answered. */
   readonly act: (exchange: Exchange) => void
 }
@@ -34,23 +46,28 @@ export function compileRoute(plan: RoutePlan, deps: RoutingDeps): CompiledRoute 
     plan,
     responseOperations: compileHeaderOperations(plan.responseHeaders),
     filters: compileFilters(plan, deps),
-    act: compileAction(plan, deps),
+    ...compileAction(plan, deps),
   }
 }
 
-function compileAction(plan: RoutePlan, deps: RoutingDeps): (exchange: Exchange) => void {
+function compileAction(plan: RoutePlan, deps: RoutingDeps): Pick<CompiledRoute, 'select' | 'act'> {
   const { action } = plan
   switch (action.kind) {
-    case 'forward':
+    case 'forward': {
       // The plan itself and no copy: what the exchange's route is compared with stays the same object.
-      return deps.compileForward(plan as ForwardRoute)
+      const forwarder = deps.compileForward(plan as ForwardRoute)
+      return {
+        select: (exchange) => forwarder.select(exchange),
+        act: (exchange) => forwarder.forward(exchange),
+      }
+    }
     case 'redirect': {
       const redirect = compileRedirect(action)
-      return (exchange) => deps.reply(exchange, redirect(exchange))
+      return { select: null, act: (exchange) => deps.reply(exchange, redirect(exchange)) }
     }
     case 'direct-response': {
       const reply = compileDirectResponse(action)
-      return (exchange) => deps.reply(exchange, reply)
+      return { select: null, act: (exchange) => deps.reply(exchange, reply) }
     }
     default:
       return action satisfies never

@@ -12,6 +12,7 @@ const INTERNAL_ERROR: LocalReply = { status: 500, details: 'internal_error' }
 export function serveRoute(route: CompiledRoute, exchange: Exchange, deps: RoutingDeps): void {
   exchange.route = route.plan
   exchange.responseOperations = route.responseOperations
+  route.select?.(exchange)
   if (route.filters === null) act(route, exchange, deps)
   else runFilters(route, route.filters, 0, exchange, deps)
 }

@@ -2,8 +2,8 @@
 import type { ClusterPlan } from '../plan/cluster.ts'
 import { Cluster, type ClusterDeps } from './cluster.ts'
 
-/** How often idle connections are looked at. */
-const SWEEP_MS = 1000
+/** How often idle connections and ejected endpoints are looked at. */
+const SWEEP_MS = 250
 
 export interface EndpointStats {
   readonly address: string
@@ -12,6 +12,8 @@ export interface EndpointStats {
   readonly active: number
   readonly requests: number
   readonly connectFailures: number
+  /** Until when outlier detection leaves it out, in ms since 1970; null: it does not. Absent: nothing judges it. */
+  readonly ejectedUntil?: number | null
 }
 
 export interface ClusterStats {
@@ -49,17 +51,21 @@ export class ClusterSet {
   }
 
   stats(): ClusterStats[] {
-    return [...this.#clusters.values()].map(({ plan, endpoints }) => ({
-      name: plan.name,
-      endpoints: [...endpoints].map((endpoint) => ({
-        address: endpoint.key,
-        weight: endpoint.plan.weight,
-        connections: endpoint.connections,
-        active: endpoint.active,
-        requests: endpoint.total,
-        connectFailures: endpoint.connectFailures,
-      })),
-    }))
+    return [...this.#clusters.values()].map(({ plan, endpoints, outliers }) => {
+      const until = new Map(outliers?.stats().ejected.map((ejection) => [ejection.key, ejection.until]))
+      return {
+        name: plan.name,
+        endpoints: [...endpoints].map((endpoint) => ({
+          address: endpoint.key,
+          weight: endpoint.plan.weight,
+          connections: endpoint.connections,
+          active: endpoint.active,
+          requests: endpoint.total,
+          connectFailures: endpoint.connectFailures,
+          ...(outliers === null ? {} : { ejectedUntil: sinceEpoch(until.get(endpoint.key)) }),
+        })),
+      }
+    })
   }
 
   close(): void {
@@ -67,4 +73,9 @@ export class ClusterSet {
     for (const cluster of this.#clusters.values()) cluster.close()
     this.#clusters.clear()
   }
+}
+
+/** @param monotonicMs Undefined: not ejected. */
+function sinceEpoch(monotonicMs: number | undefined): number | null {
+  return monotonicMs === undefined ? null : Math.round(performance.timeOrigin + monotonicMs)
 }

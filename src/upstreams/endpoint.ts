@@ -1,95 +1,117 @@
 /** One address of a cluster: its connections and what is known of its load. */
-import { connect, type Socket } from 'node:net'
 import type { EndpointPlan } from '../plan/cluster.ts'
-import { type ConnectionOwner, Http1Connection } from './http1/connection.ts'
+import type { BalancedEndpoint } from './balancers/balanced-endpoint.ts'
+import type { CircuitBreaker } from './circuit-breaker.ts'
+import { ConnectionPool, type ConnectionSettings, type ConnectionWaiter } from './connection-pool.ts'
+import type { Http1Connection } from './http1/connection.ts'
+import type { Transport } from './transport.ts'
 
-/** What all connections of a cluster have in common. */
-export interface ConnectionSettings {
-  readonly connectTimeoutMs: number
-  /** Null: an idle connection is kept for good. */
-  readonly idleTimeoutMs: number | null
-  /** 0: no limit. */
-  readonly maxRequestsPerConnection: number
+/** What an endpoint has of its cluster; replaced as a whole when the plan changes. */
+export interface EndpointContext {
+  readonly settings: ConnectionSettings
+  readonly transport: Transport
+  /** Null: the cluster has no limits. */
+  readonly breaker: CircuitBreaker<Http1Connection> | null
 }
 
-/** An idle connection is left alone this long before the upstream said that it would close it. */
-const KEEP_ALIVE_MARGIN_MS = 1000
+/** Server names are what clients ask for: past this many the pool that is oldest is let go. */
+const MAX_POOLS = 64
 
-export class Endpoint implements ConnectionOwner {
+export class Endpoint implements BalancedEndpoint {
   /** `ADDRESS:PORT` (`[ADDRESS]:PORT` for IPv6), its identity in its cluster. */
   readonly key: string
+  readonly addedAt: number
   plan: EndpointPlan
-  settings: ConnectionSettings
+  /** Left out by outlier detection. */
+  ejected = false
   /** Requests in flight. */
   active = 0
   /** Requests since this endpoint exists. */
   total = 0
   connectFailures = 0
-  /** Last in, first out: the busiest connections stay warm, the others age and are closed. Bound: requests at a time. */
-  readonly #idle: Http1Connection[] = []
-  readonly #busy = new Set<Http1Connection>()
-  #removed = false
+  #context: EndpointContext
+  /** By the transport's key. Bound: `MAX_POOLS`. */
+  readonly #pools = new Map<string, ConnectionPool>()
+  /** Pools whose transport is no longer the cluster's, until their last connection is gone. */
+  readonly #retired = new Set<ConnectionPool>()
 
-  constructor(plan: EndpointPlan, settings: ConnectionSettings) {
+  /** @param addedAt Monotonic ms; `-Infinity` for those that the cluster began with. */
+  constructor(plan: EndpointPlan, context: EndpointContext, addedAt: number) {
     this.plan = plan
-    this.settings = settings
+    this.addedAt = addedAt
     this.key = endpointKey(plan)
+    this.#context = context
   }
 
   get connections(): number {
-    return this.#idle.length + this.#busy.size
+    let count = 0
+    for (const pool of this.#pools.values()) count += pool.size
+    for (const pool of this.#retired) count += pool.size
+    return count
   }
 
-  /** A connection for one request: an idle one, else a new one. */
-  acquire(): Http1Connection {
-    const connection = this.#idle.pop() ?? new Http1Connection(this.#dial(), this, this.settings.connectTimeoutMs)
-    this.#busy.add(connection)
-    return connection
+  /**
+   * A connection for one request: an idle one, else a new one.
+   *
+   * @param host Host of the request as it goes upstream.
+   * @returns Null where the cluster's limits let `waiter` wait or refuse it.
+   */
+  acquire(host: string, waiter: ConnectionWaiter): Http1Connection | null {
+    const key = this.#context.transport.poolKey(this.plan, host)
+    return (this.#pools.get(key) ?? this.#openPool(key, host)).acquire(waiter)
   }
 
-  onIdle(connection: Http1Connection): void {
-    this.#busy.delete(connection)
-    const { maxRequestsPerConnection } = this.settings
-    const spent = maxRequestsPerConnection > 0 && connection.requests >= maxRequestsPerConnection
-    if (this.#removed || spent) {
-      connection.close()
-      return
-    }
-    connection.idleSince = performance.now()
-    this.#idle.push(connection)
+  /** Takes over what changed in the cluster's plan. */
+  update(plan: EndpointPlan, context: EndpointContext): void {
+    const { transport } = this.#context
+    this.plan = plan
+    this.#context = context
+    if (transport !== context.transport) this.#retireAll()
+    for (const pool of this.#pools.values()) pool.limitBy(context.breaker)
   }
 
-  onClosed(connection: Http1Connection): void {
-    if (this.#busy.delete(connection)) return
-    const index = this.#idle.indexOf(connection)
-    if (index !== -1) this.#idle.splice(index, 1)
-  }
-
-  /** Closes connections that have been idle for too long. @param now Monotonic ms. */
+  /** @param now Monotonic ms. */
   sweep(now: number): void {
-    const idleTimeoutMs = this.settings.idleTimeoutMs ?? Number.POSITIVE_INFINITY
-    let kept = 0
-    for (const connection of this.#idle) {
-      const hint = connection.keepAliveSeconds
-      const told = hint === 0 ? Number.POSITIVE_INFINITY : Math.max(hint * 1000 - KEEP_ALIVE_MARGIN_MS, hint * 500)
-      if (now - connection.idleSince >= Math.min(idleTimeoutMs, told)) connection.close()
-      else this.#idle[kept++] = connection
+    for (const [key, pool] of this.#pools) {
+      pool.sweep(now)
+      // A key is not asked for again once its material has changed, so an empty pool is not worth keeping.
+      if (pool.size === 0) this.#pools.delete(key)
     }
-    this.#idle.length = kept
+    for (const pool of this.#retired) if (pool.size === 0) this.#retired.delete(pool)
   }
 
   /** The endpoint is no longer in the plan: idle connections go now, busy ones after their request. */
   remove(): void {
-    this.#removed = true
-    for (const connection of this.#idle) connection.close()
-    this.#idle.length = 0
+    this.#retireAll()
   }
 
-  #dial(): Socket {
-    const { address, port } = this.plan
-    return address.startsWith('unix://')
-      ? connect({ path: address.slice('unix://'.length) })
-      : connect({ host: address, port })
+  #openPool(key: string, host: string): ConnectionPool {
+    const { transport, breaker } = this.#context
+    const pool = new ConnectionPool(
+      () => this.#context.settings,
+      () => transport.dial(this.plan, host),
+      breaker,
+    )
+    if (this.#pools.size >= MAX_POOLS) this.#retireOldest()
+    this.#pools.set(key, pool)
+    return pool
+  }
+
+  #retireOldest(): void {
+    for (const [key, pool] of this.#pools) {
+      this.#pools.delete(key)
+      this.#retired.add(pool)
+      pool.retire()
+      return
+    }
+  }
+
+  #retireAll(): void {
+    for (const pool of this.#pools.values()) {
+      pool.retire()
+      this.#retired.add(pool)
+    }
+    this.#pools.clear()
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Logger } from '../observability/logger.ts'
 import type { ListenerPlan } from '../plan/listener.ts'
-import { contentHash, diffParts, type Parts, planParts, type PlanUpdate } from '../plan/parts.ts'
+import { allParts, contentHash, nextParts, type Parts, partText, type PlanUpdate } from '../plan/parts.ts'
 import type { Plan } from '../plan/plan.ts'
 import { formatProblem, type Problem } from '../plan/problem.ts'
 import type { Bindings } from './bindings.ts'
@@ -87,7 +87,7 @@ export class Controller {
   /** The plan in force as one update, for a worker that has none. */
   current(): ApplyMessage | null {
     if (this.#generation.number === 0) return null
-    return this.#message({ set: [...this.#parts].map(([key, { text }]) => [key, text]), remove: [] })
+    return this.#message(allParts(this.#parts))
   }
 
   /** Brings what is served in step with the sources; resolves when it is. Never rejects. */
@@ -121,13 +121,12 @@ export class Controller {
     try {
       const { plan, problems } = this.#options.source.compile()
       this.#tell(problems)
-      const parts = planParts(plan, this.#parts)
-      const update = diffParts(this.#parts, parts)
+      const { parts, update } = nextParts(plan, this.#parts)
       const rebound = await this.#bind(Object.values(plan.listeners))
       const set = [...update.set]
       for (const name of rebound) {
         const key = `listener/${name}`
-        if (!set.some(([known]) => known === key)) set.push([key, parts.get(key)!.text])
+        if (!set.some(([known]) => known === key)) set.push([key, partText(parts.get(key)!)])
       }
       this.#parts = parts
       this.#plan = plan

@@ -5,12 +5,17 @@
  */
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { getCACertificates } from 'node:tls'
+import { MaterialStore } from '../certificates/material-store.ts'
+import { createRemoteIdentity, type RemoteIdentity } from '../certificates/mesh/remote-identity.ts'
+import type { MeshCertificate } from '../certificates/mesh-identity.ts'
 import type { Epoch, Exchange } from '../exchange/exchange.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import { compileForward, type ForwardDeps } from '../forwarding/forward.ts'
 import { sendLocalReply } from '../forwarding/reply.ts'
 import { HttpListener, type ListenerDeps } from '../listeners/http-listener.ts'
 import { type CertificateMaterial, TlsContexts } from '../listeners/tls-contexts.ts'
+import { systemTimers } from '../lib/timers.ts'
 import { type AccessLogger, createAccessLogger } from '../observability/access-log.ts'
 import type { Logger } from '../observability/logger.ts'
 import { snapshotOf } from '../observability/metrics-snapshot.ts'
@@ -22,9 +27,15 @@ import type { MeshPlan } from '../plan/plan.ts'
 import type { VirtualHostPlan } from '../plan/route.ts'
 import { RouteTable } from '../routing/route-table.ts'
 import type { RoutingDeps } from '../routing/compiled-route.ts'
-import { ClusterSet } from '../upstreams/cluster-set.ts'
+import { ClusterSet, type EndpointStats } from '../upstreams/cluster-set.ts'
+import { createUpstreamCounters } from '../upstreams/counters.ts'
 import { systemResolve } from '../upstreams/dns.ts'
 import type { ApplyMessage, Binding, DataPlaneSettings, ListenerState, WorkerStats } from './messages.ts'
+
+/** How often files of certificates and their expiry are looked at, beside the system's own notices. */
+const MATERIAL_POLL_MS = 5000
+/** Two files that belong together are written one after the other: both are read after so long without a change. */
+const MATERIAL_SETTLE_MS = 200
 
 const ROUTE_NOT_FOUND: LocalReply = { status: 404, flag: 'NR', details: 'route_not_found' }
 
@@ -47,9 +58,14 @@ interface OpenListener {
 export class DataPlane {
   readonly #settings: DataPlaneSettings
   readonly #log: Logger
+  readonly #identity: RemoteIdentity
+  readonly #materials: MaterialStore
+  readonly #counters = createUpstreamCounters()
   readonly #clusters: ClusterSet
   readonly #tables = new Map<string, RouteTable>()
   readonly #listeners = new Map<string, OpenListener>()
+  /** Listeners that are gone from the plan and finish what they have in flight. */
+  readonly #closing = new Set<Promise<void>>()
   readonly #certificates = new Map<string, CertificatePlan>()
   readonly #metrics: RequestMetrics
   readonly #probe: ProcessProbe = createProcessProbe()
@@ -67,7 +83,23 @@ export class DataPlane {
       idleMs: settings.seriesIdleMs ?? Number.POSITIVE_INFINITY,
       now: Date.now,
     })
+    const timers = systemTimers()
+    this.#identity = createRemoteIdentity({ clock: Date.now, timers })
+    this.#materials = new MaterialStore({
+      timers,
+      now: Date.now,
+      pollMs: MATERIAL_POLL_MS,
+      settleMs: MATERIAL_SETTLE_MS,
+      mesh: this.#identity,
+      systemRoots: () => getCACertificates('system'),
+      report: (material, problem) => {
+        if (problem === '') log.info({ material }, 'certificate material is good again')
+        else log.error({ material, problem }, 'certificate material cannot be used')
+      },
+    })
     this.#clusters = new ClusterSet({
+      materials: this.#materials,
+      counters: this.#counters,
       random: Math.random,
       resolve: systemResolve(settings.dnsRefreshMs),
       dnsRefreshMs: settings.dnsRefreshMs,
@@ -113,7 +145,9 @@ export class DataPlane {
       const [kind, name] = splitKey(key)
       if (kind === 'cluster') this.#clusters.set(JSON.parse(text) as ClusterPlan)
       else if (kind === 'certificate') {
-        this.#certificates.set(name, JSON.parse(text) as CertificatePlan)
+        const certificate = JSON.parse(text) as CertificatePlan
+        this.#certificates.set(name, certificate)
+        this.#materials.setCertificate(name, certificate)
         certificatesChanged = true
       } else if (kind === 'vhost') {
         const [table, host] = splitKey(name)
@@ -126,8 +160,10 @@ export class DataPlane {
     for (const key of remove) {
       const [kind, name] = splitKey(key)
       if (kind === 'cluster') removedClusters.push(name)
-      else if (kind === 'certificate') certificatesChanged = this.#certificates.delete(name) || certificatesChanged
-      else if (kind === 'vhost') {
+      else if (kind === 'certificate') {
+        certificatesChanged = this.#certificates.delete(name) || certificatesChanged
+        this.#materials.deleteCertificate(name)
+      } else if (kind === 'vhost') {
         const [table, host] = splitKey(name)
         this.#tables.get(table)?.delete(host)
       } else if (kind === 'listener') closing.push(name)
@@ -146,10 +182,18 @@ export class DataPlane {
 
   /** Ends: accepts nothing more, finishes what is in flight, writes what is to be written. */
   async drain(): Promise<void> {
-    await Promise.all([...this.#listeners.values()].map(({ listener }) => listener.drain(this.#settings.drainMs)))
+    for (const name of this.#listeners.keys()) this.#close(name)
+    await Promise.all(this.#closing)
     this.#clusters.close()
+    this.#materials.close()
+    await this.#identity.close()
     this.#probe.close()
     await this.#accessLog?.close()
+  }
+
+  /** The gateway's own certificate in its mesh; null: it has none at present. */
+  setIdentity(certificate: MeshCertificate | null): void {
+    this.#identity.update(certificate)
   }
 
   reopenLogs(): void {
@@ -166,6 +210,12 @@ export class DataPlane {
         downstreamConnections: sum(listeners.map(({ connections }) => connections)),
         upstreamConnections: sum(clusters.flatMap(({ endpoints }) => endpoints.map(({ connections }) => connections))),
         process: this.#probe.read(),
+        upstream: {
+          ...this.#counters,
+          ejected: clusters
+            .map(({ name, endpoints }): [string, number] => [name, endpoints.filter(isEjected).length])
+            .filter(([, count]) => count > 0),
+        },
       }),
       clusters,
       activeRequests: sum(listeners.map(({ active }) => active)),
@@ -254,7 +304,9 @@ export class DataPlane {
     const open = this.#listeners.get(name)
     if (open === undefined) return
     this.#listeners.delete(name)
-    void open.listener.drain(this.#settings.drainMs)
+    const closing = open.listener.drain(this.#settings.drainMs)
+    this.#closing.add(closing)
+    void closing.then(() => this.#closing.delete(closing))
   }
 
   #updateTls(open: OpenListener, plan: ListenerPlan): void {
@@ -281,6 +333,10 @@ function readCertificate(certificate: CertificatePlan): CertificateMaterial {
   }
   if ('privateKey' in certificate) return certificate
   throw new Error('it holds authorities, and no key pair')
+}
+
+function isEjected({ ejectedUntil }: EndpointStats): boolean {
+  return typeof ejectedUntil === 'number'
 }
 
 function sameSocket(open: OpenListener, plan: ListenerPlan, binding: Binding): boolean {

@@ -1,4 +1,5 @@
 /** What the primary and its workers tell each other. Sent by structured clone, so texts stay texts. */
+import type { MeshCertificate } from '../certificates/mesh-identity.ts'
 import type { DownstreamLimits } from '../listeners/http-listener.ts'
 import type { LogLevel } from '../observability/logger.ts'
 import type { MetricsSnapshot } from '../observability/metrics-snapshot.ts'
@@ -35,9 +36,18 @@ export interface ApplyMessage {
   readonly bindings: Readonly<Record<string, Binding>>
 }
 
+/** Parts of the update whose {@link ApplyMessage} comes next: nothing is done with them until then. */
+export interface PartsMessage {
+  readonly type: 'parts'
+  readonly set: PlanUpdate['set']
+}
+
 export type ToWorker =
   | { readonly type: 'start'; readonly settings: DataPlaneSettings }
+  | PartsMessage
   | ApplyMessage
+  /** The gateway's own certificate in its mesh; null: it has none at present. */
+  | { readonly type: 'identity'; readonly certificate: MeshCertificate | null }
   | { readonly type: 'stats'; readonly id: number }
   | { readonly type: 'log-level'; readonly level: LogLevel }
   | { readonly type: 'reopen-logs' }
@@ -61,4 +71,6 @@ export interface WorkerStats {
 
 export type FromWorker =
   | { readonly type: 'applied'; readonly generation: number; readonly listeners: readonly ListenerState[] }
+  /** An update failed half-way: a fault of this program, not of the configuration. */
+  | { readonly type: 'not-applied'; readonly generation: number; readonly reason: string }
   | { readonly type: 'stats'; readonly id: number; readonly stats: WorkerStats }

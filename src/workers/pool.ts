@@ -5,9 +5,11 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { MeshCertificate } from '../certificates/mesh-identity.ts'
 import type { Logger, LogLevel } from '../observability/logger.ts'
 import type { MetricsAggregator } from '../observability/metrics-aggregator.ts'
 import type { ApplyMessage, DataPlaneSettings, FromWorker, ListenerState, ToWorker, WorkerStats } from './messages.ts'
+import { inPieces } from './pieces.ts'
 
 /** A worker that dies at once is started again after 100 ms, 200 ms … up to this. */
 const MAX_RESTART_DELAY_MS = 5000
@@ -32,15 +34,21 @@ export interface PoolOptions {
   readonly current: () => ApplyMessage | null
   /** Gets what workers count; what a worker that ended had counted counts on. */
   readonly metrics: MetricsAggregator
+  /** The gateway's own certificate in its mesh, for a new worker. */
+  readonly identity: () => MeshCertificate | null
 }
 
 interface Slot {
   readonly id: number
   child: ChildProcess | null
+  /** Resolves when what the child was told of plans last is on its way: pieces of two plans must not mix. */
+  told: Promise<void>
   startedAt: number
   restarts: number
   failures: number
   generation: number
+  /** Newest generation that the worker has answered to, applied or not. */
+  answered: number
   listeners: readonly ListenerState[]
   lastStats: WorkerStats | null
   timer: NodeJS.Timeout | null
@@ -49,6 +57,7 @@ interface Slot {
 interface Waiting {
   readonly generation: number
   readonly resolve: () => void
+  readonly reject: (error: Error) => void
 }
 
 export class WorkerPool {
@@ -64,10 +73,12 @@ export class WorkerPool {
     this.#slots = Array.from({ length: options.count }, (_, index) => ({
       id: index + 1,
       child: null,
+      told: Promise.resolve(),
       startedAt: 0,
       restarts: 0,
       failures: 0,
       generation: 0,
+      answered: 0,
       listeners: [],
       lastStats: null,
       timer: null,
@@ -96,13 +107,17 @@ export class WorkerPool {
     return [...byName.values()]
   }
 
-  /** Tells every worker; resolves when all that live have applied it. */
+  /** Tells every worker; resolves when all that live have applied it. Rejects if one could not. */
   async apply(message: ApplyMessage): Promise<void> {
-    this.#broadcast(message)
-    await new Promise<void>((resolve) => {
-      this.#waiting.push({ generation: message.generation, resolve })
+    for (const slot of this.#slots) tellPlan(slot, message)
+    await new Promise<void>((resolve, reject) => {
+      this.#waiting.push({ generation: message.generation, resolve, reject })
       this.#settle()
     })
+  }
+
+  setIdentity(certificate: MeshCertificate | null): void {
+    this.#broadcast({ type: 'identity', certificate })
   }
 
   setLogLevel(level: LogLevel): void {
@@ -146,8 +161,10 @@ export class WorkerPool {
     const file = fileURLToPath(new URL(`./worker${extname(import.meta.filename)}`, import.meta.url))
     const child = fork(file, { serialization: 'advanced', stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     slot.child = child
+    slot.told = Promise.resolve()
     child.on('message', (message: FromWorker) => {
-      this.#onMessage(slot, message)
+      // What a worker said last may arrive when its place is another's already.
+      if (slot.child === child) this.#onMessage(slot, message)
     })
     child.on('error', (error) => {
       this.#options.log.error({ err: error, worker: slot.id }, 'worker process failed')
@@ -156,8 +173,9 @@ export class WorkerPool {
       this.#onExit(slot, code, signal)
     })
     tell(child, { type: 'start', settings: this.#options.settings })
+    tell(child, { type: 'identity', certificate: this.#options.identity() })
     const current = this.#options.current()
-    if (current !== null) tell(child, current)
+    if (current !== null) tellPlan(slot, current)
   }
 
   #onMessage(slot: Slot, message: FromWorker): void {
@@ -167,15 +185,23 @@ export class WorkerPool {
       this.#answers.get(message.id)?.(message.stats)
       return
     }
-    slot.generation = message.generation
-    slot.listeners = message.listeners
+    slot.answered = message.generation
     slot.failures = 0
+    if (message.type === 'not-applied') {
+      for (const { generation, reject } of this.#waiting) {
+        if (generation === message.generation) reject(new Error(`worker ${slot.id}: ${message.reason}`))
+      }
+    } else {
+      slot.generation = message.generation
+      slot.listeners = message.listeners
+    }
     this.#settle()
   }
 
   #onExit(slot: Slot, code: number | null, signal: string | null): void {
     slot.child = null
     slot.generation = 0
+    slot.answered = 0
     slot.listeners = []
     this.#settle()
     slot.lastStats = null
@@ -192,7 +218,7 @@ export class WorkerPool {
   #settle(): void {
     const living = this.#slots.filter(({ child }) => child !== null)
     this.#waiting = this.#waiting.filter(({ generation, resolve }) => {
-      if (living.some((slot) => slot.generation < generation)) return true
+      if (living.some(({ answered }) => answered < generation)) return true
       resolve()
       return false
     })
@@ -217,6 +243,18 @@ export class WorkerPool {
   #broadcast(message: ToWorker): void {
     for (const { child } of this.#slots) if (child !== null) tell(child, message)
   }
+}
+
+/** Piece by piece, each one when the one before is out of this process. */
+function tellPlan(slot: Slot, message: ApplyMessage): void {
+  const { child } = slot
+  if (child === null) return
+  slot.told = slot.told.then(async () => {
+    for (const piece of inPieces(message)) {
+      if (!child.connected) return
+      await new Promise((resolve) => child.send(piece, resolve))
+    }
+  })
 }
 
 /** A worker that has just died cannot be told anything; its exit is handled elsewhere. */

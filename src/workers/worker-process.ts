@@ -1,11 +1,15 @@
 /** A worker process: it serves what the primary tells it, and ends when the primary does. */
+import { flushCompileCache } from 'node:module'
 import { createLogger } from '../observability/logger.ts'
 import { DataPlane } from './data-plane.ts'
 import type { FromWorker, ToWorker } from './messages.ts'
+import { Pieces } from './pieces.ts'
 
 const send = (message: FromWorker) => process.send?.(message)
 
 let plane: DataPlane | null = null
+const pieces = new Pieces()
+let isFirst = true
 let log = createLogger()
 /** Messages are carried out one after the other: an update is never applied over a half-applied one. */
 let queue: Promise<void> = Promise.resolve()
@@ -37,11 +41,27 @@ async function carryOut(message: ToWorker): Promise<void> {
       log = createLogger({ level: message.settings.logLevel, fields: { worker: process.pid } })
       plane = new DataPlane(message.settings, log)
       return
+    case 'parts':
+      pieces.add(message)
+      return
     case 'apply': {
-      const listeners = await plane!.apply(message)
-      send({ type: 'applied', generation: message.generation, listeners })
+      const { generation } = message
+      try {
+        const listeners = await plane!.apply(pieces.join(message))
+        // Node does this at the exit otherwise, where it is waited for; later it would hold requests up.
+        if (isFirst) flushCompileCache()
+        isFirst = false
+        send({ type: 'applied', generation, listeners })
+      } catch (error) {
+        // Without an answer the primary would wait for this worker, and take no other change.
+        send({ type: 'not-applied', generation, reason: (error as Error).message })
+        throw error
+      }
       return
     }
+    case 'identity':
+      plane?.setIdentity(message.certificate)
+      return
     case 'log-level':
       log.level = message.level
       return

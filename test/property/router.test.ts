@@ -177,7 +177,7 @@ test('through Fastify and real requests it is the same route', async () => {
       linear = compileLinear(plan)
       virtualHost = new VirtualHost(plan, {
         ...recordOutcomes().deps,
-        compileForward: (route) => (exchange) => void exchange.res.end(route.name),
+        compileForward: (route) => ({ select: () => {}, forward: (exchange) => void exchange.res.end(route.name) }),
         reply: (exchange, reply) => void exchange.res.end(reply.details === 'route_not_found' ? '-1' : reply.details),
         onError: (error) => assert.fail(String(error)),
       })

@@ -9,7 +9,7 @@ import { loadAll } from 'js-yaml'
 import { createCompiler } from '../../src/compile/compile.ts'
 import { type CompileOptions, defaultCompileOptions, type MeshOptions } from '../../src/compile/options.ts'
 import { createLogger } from '../../src/observability/logger.ts'
-import { contentHash, diffParts, type Parts, planParts } from '../../src/plan/parts.ts'
+import { contentHash, nextParts, type Parts } from '../../src/plan/parts.ts'
 import type { Problem } from '../../src/plan/problem.ts'
 import { parseObject } from '../../src/resources/parse.ts'
 import { createResourceStore } from '../../src/resources/store.ts'
@@ -66,8 +66,7 @@ export async function startGateway(yaml: string, { mesh = {}, settings = {} }: L
   const apply = async (text: string): Promise<readonly Problem[]> => {
     store.apply([{ source: 'test', documents: loadAll(text).map((document) => parseObject(document)), complete: true }])
     const { plan, problems } = compiler.compile(store.snapshot())
-    const next = planParts(plan, parts)
-    const update = diffParts(parts, next)
+    const { parts: next, update } = nextParts(plan, parts)
     parts = next
     generation++
     const { bindings: bound } = await bindings.resolve(Object.values(plan.listeners))

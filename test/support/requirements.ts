@@ -11,7 +11,18 @@ export interface Requirement extends Tool {
 
 /** One row a tool. A tool that no test uses has no row. */
 export const REQUIREMENTS = [
-  { command: 'openssl', debianPackage: 'openssl', neededBy: ['test/integration/', 'test/security/', 'conformance/'] },
+  {
+    command: 'openssl',
+    debianPackage: 'openssl',
+    neededBy: [
+      'test/integration/',
+      'test/security/',
+      'test/unit/certificates/',
+      'test/unit/upstreams/',
+      'conformance/',
+    ],
+  },
+  { command: 'nginx', debianPackage: 'nginx-light', neededBy: ['test/integration/upstream-tls.test.ts'] },
 ] as const satisfies readonly Requirement[]
 
 export type RequiredCommand = (typeof REQUIREMENTS)[number]['command']

@@ -39,8 +39,7 @@ const ROUTES = {
 const CLUSTERS = {
   cluster: (it) => it.cluster,
   endpoint: (it) => it.address,
-  health: (it) =>
-    it.health === 'unhealthy' ? bad('unhealthy') : it.health === 'healthy' ? good('healthy') : it.health,
+  health: (it) => (it.health === 'ejected' ? bad('ejected') : it.health === 'healthy' ? good('healthy') : it.health),
   weight: (it) => it.weight,
   connections: (it) => it.connections,
   active: (it) => it.activeRequests,

@@ -88,6 +88,9 @@ export function createFileSource(options: FileSourceOptions): FileSource {
   let pathProblems: readonly Problem[] = []
   let cancelPoll: (() => void) | undefined
   let closed = false
+  let endGrace: (() => void) | undefined
+  /** Paths with events since a grace began; none are collected at other times. */
+  let stirred: Set<string> | undefined
   /** Looks run one after the other; whoever asks while one runs waits for the next. */
   let queue: Promise<void> = Promise.resolve()
 
@@ -96,6 +99,7 @@ export function createFileSource(options: FileSourceOptions): FileSource {
     timers,
     timing,
     onHint: (hinted) => void enqueue(() => (hinted === 'everything' ? lookAtAll() : lookAt(hinted))),
+    onEvent: (path) => stirred?.add(path),
     onUnwatchable: (folder, reason) =>
       log.warn({ folder, reason, pollMs: timing.pollMs }, 'cannot watch a folder; changes are seen with a delay'),
   })
@@ -124,17 +128,20 @@ export function createFileSource(options: FileSourceOptions): FileSource {
   /** @returns Whether anything about the store, or about the paths, changed. */
   async function readAll(): Promise<boolean> {
     let found = await scanAndFollow()
-    if (
-      isSuspicious(
-        [...known.keys()].filter((path) => !found.keeps(path)),
-        (path) => found.files.get(path)?.size,
-      )
-    ) {
+    const doubted = doubtful([...known.keys()], (path) => (found.keeps(path) ? 'kept' : found.files.get(path)))
+    let later = new Set<string>()
+    if (doubted.size > 0) {
       await grace()
       found = await scanAndFollow()
+      const now = doubtful([...known.keys()], (path) => (found.keeps(path) ? 'kept' : found.files.get(path)))
+      later = putOff(doubted, now)
     }
-    const changed = [...found.files.values()].filter((file) => known.get(file.path)?.stamp !== file.stamp)
-    const gone = [...known.keys(), ...restored].filter((path) => !found.files.has(path) && !found.keeps(path))
+    const changed = [...found.files.values()].filter(
+      ({ path, stamp }) => known.get(path)?.stamp !== stamp && !later.has(path),
+    )
+    const gone = [...known.keys(), ...restored].filter(
+      (path) => !found.files.has(path) && !found.keeps(path) && !later.has(path),
+    )
     for (const path of gone) restored.delete(path)
     const before = JSON.stringify(pathProblems)
     unreadable = found.unreadable
@@ -158,20 +165,31 @@ export function createFileSource(options: FileSourceOptions): FileSource {
   async function lookAt(hinted: ReadonlySet<string>): Promise<void> {
     const candidates = [...hinted]
     const files = candidates.filter((path) => isOwnFile(path))
-    if (isSuspicious(files, (path) => look(path)?.size)) await grace()
+    let seen = new Map(files.map((path) => [path, look(path)]))
+    const doubted = doubtful(files, (path) => seen.get(path))
+    if (doubted.size > 0) {
+      await grace()
+      seen = new Map(files.map((path) => [path, look(path)]))
+      for (const path of putOff(
+        doubted,
+        doubtful(files, (each) => seen.get(each)),
+      ))
+        seen.delete(path)
+    }
     for (const path of candidates) {
+      if (unreadable.includes(path)) return lookAtAll()
       if (isOwnFile(path)) continue
       if (look(path)?.isFolder === true || hasBelow(path)) return lookAtAll()
     }
     const changed: FoundFile[] = []
     const gone: string[] = []
-    for (const path of files) {
-      const now = look(path)
+    for (const [path, now] of seen) {
       if (now === undefined) {
         if (known.has(path)) gone.push(path)
       } else if (now.isFolder) {
         return lookAtAll()
-      } else if (known.get(path)?.stamp !== now.stamp) {
+      } else {
+        // Even with the stamp that is known: two writes within one tick of the kernel's clock leave the same one.
         changed.push({ path, rank: rankOf(path), stamp: now.stamp, size: now.size })
       }
     }
@@ -193,13 +211,43 @@ export function createFileSource(options: FileSourceOptions): FileSource {
     return paths.find((configured) => isWithin(path, configured.path))?.rank ?? 0
   }
 
-  /** An editor may first remove or truncate the file that it saves: what is suddenly gone or empty gets a second look. */
-  function isSuspicious(files: readonly string[], sizeOf: (path: string) => number | undefined): boolean {
-    return files.some((path) => known.get(path)?.isEmpty === false && (sizeOf(path) ?? 0) === 0)
+  /**
+   * An editor may first remove or truncate the file that it saves: what is suddenly gone or empty gets a second look.
+   *
+   * @returns Their stamps by path; an empty one is gone.
+   */
+  function doubtful(
+    files: readonly string[],
+    seen: (path: string) => { readonly stamp: FileStamp; readonly size: number } | 'kept' | undefined,
+  ): Map<string, FileStamp> {
+    const found = new Map<string, FileStamp>()
+    for (const path of files) {
+      const now = seen(path)
+      if (now === 'kept' || known.get(path)?.isEmpty !== false || (now?.size ?? 0) > 0) continue
+      found.set(path, now?.stamp ?? '')
+    }
+    return found
   }
 
-  function grace(): Promise<void> {
-    return new Promise((done) => void timers.after(timing.graceMs, done))
+  /** What has come to be doubted since the first look, or was there in between, gets a look of its own. */
+  function putOff(before: ReadonlyMap<string, FileStamp>, now: ReadonlyMap<string, FileStamp>): Set<string> {
+    const later = new Set([...now.keys()].filter((path) => before.get(path) !== now.get(path) || stirred?.has(path)))
+    stirred = undefined
+    if (later.size > 0) void enqueue(() => lookAt(later))
+    return later
+  }
+
+  async function grace(): Promise<void> {
+    stirred = new Set()
+    await new Promise<void>((done) => {
+      const cancel = timers.after(timing.graceMs, done)
+      endGrace = () => {
+        cancel()
+        done()
+      }
+    })
+    // Events that are there are heard before anything is believed.
+    await pause()
   }
 
   async function readFiles(changed: readonly FoundFile[], gone: readonly string[]): Promise<boolean> {
@@ -228,13 +276,15 @@ export function createFileSource(options: FileSourceOptions): FileSource {
         fileProblem('files/too-large', path, `it is larger than ${MAX_FILE_BYTES / 1024 / 1024} MiB and is not read`),
       )
     }
-    let text: string
+    let bytes: Buffer
     try {
-      text = readFileSync(path, 'utf8')
+      bytes = readFileSync(path)
     } catch (error) {
       return keep(readProblem(path, codeOf(error)))
     }
-    if (before !== undefined && look(path)?.stamp !== stamp) return undefined
+    // The stamp alone does not tell: what is written within a tick of the kernel's clock may leave it as it was.
+    if (before !== undefined && (bytes.length < file.size || look(path)?.stamp !== stamp)) return undefined
+    const text = bytes.toString('utf8')
     const { parts, cache, documents, failures } = parseText(text, before?.cache)
     known.set(path, { stamp, cache, isEmpty: text === '' })
     const locator = createLocator(parts)
@@ -266,7 +316,9 @@ export function createFileSource(options: FileSourceOptions): FileSource {
 
   return {
     async start() {
+      const began = timers.now()
       await enqueue(async () => void (await readAll()))
+      log.info({ files: known.size, ms: Math.round(timers.now() - began) }, 'configuration read')
       // Soon, for what changed between looking and watching; from then on seldom.
       cancelPoll = timers.after(Math.min(timing.pollMs, 1000), poll)
     },
@@ -282,6 +334,7 @@ export function createFileSource(options: FileSourceOptions): FileSource {
       closed = true
       cancelPoll?.()
       watcher.close()
+      endGrace?.()
       await queue
     },
   }
@@ -301,15 +354,18 @@ function isIdentified({ identity, problems }: SourceUpdate['documents'][number])
   return identity !== undefined || !problems.some(({ severity }) => severity === 'error')
 }
 
-/** Sources of other kinds have names that begin with a scheme, `kubernetes:` for example. */
-function isWithin(path: string, folder: string): boolean {
+/**
+ * Whether a file's path, as problems name it, is a folder's or that of something in it. Sources of other kinds have
+ * names that begin with a scheme, `kubernetes:` for example.
+ */
+export function isWithin(path: string, folder: string): boolean {
   if (path === folder) return true
   if (folder === '.') return !/^[a-z]+:/.test(path) && !relative('.', path).startsWith('..')
   return path.startsWith(folder.endsWith(sep) ? folder : `${folder}${sep}`)
 }
 
-/** As the paths of the files in it begin: `./config/` is `config`. */
-function asFound(path: string): string {
+/** A configured path as the paths of the files in it begin, and as problems name it: `./config/` is `config`. */
+export function asFound(path: string): string {
   const normal = normalize(path)
   return normal.length > 1 && normal.endsWith(sep) ? normal.slice(0, -1) : normal
 }

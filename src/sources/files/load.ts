@@ -126,10 +126,15 @@ export function look(
   return { stamp: stampOf(stats), size: stats.size, isFolder: stats.isDirectory() }
 }
 
+/** Stands in for an error's code: reading a named pipe, for example, would wait for whoever writes to it. */
+const NOT_A_FILE = 'not a file'
+
 /** @returns An error's code where there is nothing, or nothing that may be looked at. */
 function tryStat(path: string): Stats | string {
   try {
-    return statSync(path, { throwIfNoEntry: false }) ?? 'ENOENT'
+    const stats = statSync(path, { throwIfNoEntry: false })
+    if (stats === undefined) return 'ENOENT'
+    return stats.isFile() || stats.isDirectory() ? stats : NOT_A_FILE
   } catch (error) {
     return codeOf(error)
   }
@@ -183,6 +188,10 @@ export function readProblem(path: string, code: string): Problem {
         ...fileProblem('files/unreadable', path, 'this process may not read it'),
         remedy: 'Give its user the right to.',
       }
+    case 'ELOOP':
+      return fileProblem('files/unreadable', path, 'it is a symbolic link that leads back to itself')
+    case NOT_A_FILE:
+      return fileProblem('files/unreadable', path, 'it is neither a file nor a folder')
     default:
       return fileProblem('files/unreadable', path, `it cannot be read (${code})`)
   }

@@ -24,6 +24,8 @@ export interface WatcherOptions {
   readonly timing: WatchTiming
   /** Paths to look at; `everything` where the event did not say, or more than files may have changed. */
   readonly onHint: (paths: ReadonlySet<string> | 'everything') => void
+  /** Called with each event at once, before it becomes part of a hint. */
+  readonly onEvent: (path: string) => void
   /** Called once if folders cannot be watched: the slow look at everything is all there is then. */
   readonly onUnwatchable: (folder: string, reason: string) => void
 }
@@ -61,6 +63,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
   /** @param path Absent: anything may have changed. */
   function hint(path?: string): void {
     if (closed) return
+    if (path !== undefined) options.onEvent(path)
     if (pending === undefined) firstAt = timers.now()
     if (path === undefined || pending === 'everything') pending = 'everything'
     else pending = (pending ?? new Set()).add(path)

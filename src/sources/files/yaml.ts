@@ -96,9 +96,24 @@ function parsePart(text: string): ParsedPart {
     if (text.includes('&') && countValues(value) > MAX_VALUES) {
       return { objects: [], failure: { line: 1, message: `aliases make this more than ${MAX_VALUES} values` } }
     }
-    for (const { item, pointer } of flatten(value)) objects.push({ result: parseObject(item), document, pointer })
+    for (const { item, pointer } of flatten(value)) {
+      const result = parseObject(item)
+      objects.push({ result: text.includes('&') ? result : withoutSlack(result), document, pointer })
+    }
   }
   return { objects }
+}
+
+/**
+ * The same resource in half the memory, and there may be ten thousand of them. Lists and objects that grew one entry at
+ * a time have room for more, texts cut out of a file hold on to all of it; those that JSON is read into do not. Nothing
+ * is lost: a resource is JSON. Not for texts with anchors, where one value may stand in many places.
+ */
+function withoutSlack(result: ParseResult): ParseResult {
+  const { resource, identity } = result
+  if (resource === undefined || identity === undefined) return result
+  const copy = JSON.parse(JSON.stringify(resource)) as typeof resource
+  return { ...result, resource: copy, identity: { ...identity, metadata: copy.metadata } }
 }
 
 function failureOf(error: unknown, text: string): { line: number; message: string } {

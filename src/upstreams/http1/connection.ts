@@ -2,10 +2,14 @@
  * One connection to an endpoint that speaks HTTP/1.1: one request at a time, its answer handed on as it arrives.
  *
  * States: `connecting or idle` → send() → `busy` → the answer's last byte → idle again (the owner is told) or closed.
- * A request may be sent before the connection stands; Node keeps the bytes until then.
+ * A request may be sent before the connection stands. In plain text Node keeps the bytes until then; with TLS they are
+ * kept here until the peer has been verified, since Node would hand them to OpenSSL before.
  */
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { HeaderList } from '../../exchange/headers.ts'
+import { connectFailure, tlsFailure } from '../connect-failure.ts'
+import type { ConnectFailure } from '../connection-gate.ts'
 import type { FailureReason } from '../failure-reason.ts'
 import { ChunkedDecoder } from './chunked-decoder.ts'
 import { type BodyFraming, MalformedResponse, parseResponseHead, type ResponseHead } from './response-head.ts'
@@ -30,16 +34,27 @@ export interface ResponseHandler {
 
 /** The pool that a connection belongs to. */
 export interface ConnectionOwner {
+  /** It stands, its peer verified. */
+  onConnected(connection: Http1Connection): void
   onIdle(connection: Http1Connection): void
-  onClosed(connection: Http1Connection): void
+  /**
+   * Once for each connection.
+   *
+   * @param failure Why it could not be made; null where it could, or was given up by this side.
+   */
+  onClosed(connection: Http1Connection, failure: ConnectFailure | null): void
 }
 
 /** As Envoy's limit for response heads. */
 const MAX_HEAD_BYTES = 60 * 1024
 
+const LAST_CHUNK = '0\r\n\r\n'
+
 export class Http1Connection {
   /** Requests sent so far. */
   requests = 0
+  /** When it was begun, in ms of the monotonic clock. */
+  readonly openedAt = performance.now()
   /** Since when it has been idle, in ms of the monotonic clock; set by its pool. */
   idleSince = 0
   /** Seconds after which the upstream said that it closes an idle connection; 0: it did not say. */
@@ -53,6 +68,11 @@ export class Http1Connection {
   #closed = false
   #error: Error | null = null
   #connectTimer: NodeJS.Timeout | null
+  /**
+   * What must not be written before the peer is verified; null: write. Bound: a head, and a body up to the first
+   * write() that says wait, or as much as was kept for another try.
+   */
+  #held: (string | Buffer)[] | null
 
   #handler: ResponseHandler | null = null
   #method = ''
@@ -66,7 +86,11 @@ export class Http1Connection {
   #decoder: ChunkedDecoder | null = null
   #reusable = false
 
-  /** @param socket Connecting or connected. It belongs to the connection from now on. */
+  /**
+   * @param socket Connecting; it belongs to the connection from now on. A TLSSocket has to verify its peer before it
+   *   emits `secureConnect`.
+   * @param connectTimeoutMs For the TLS handshake too.
+   */
   constructor(socket: Socket, owner: ConnectionOwner, connectTimeoutMs: number) {
     this.#socket = socket
     this.#owner = owner
@@ -74,10 +98,10 @@ export class Http1Connection {
       this.#fail('connection-timeout', '')
     }, connectTimeoutMs)
     socket.setNoDelay(true)
-    socket.once('connect', () => {
-      this.#connected = true
-      this.#clearConnectTimer()
-      this.localAddress = `${socket.localAddress}:${socket.localPort}`
+    const secure = socket instanceof TLSSocket
+    this.#held = secure ? [] : null
+    socket.once(secure ? 'secureConnect' : 'connect', () => {
+      this.#onConnected()
     })
     socket.on('data', (chunk: Buffer) => {
       this.#onData(chunk)
@@ -94,7 +118,7 @@ export class Http1Connection {
     })
   }
 
-  /** Whether the connection has ever been established: what fails before that is a connection failure. */
+  /** Whether the connection has ever been established, its peer verified: what fails before is a connection failure. */
   get connected(): boolean {
     return this.#connected
   }
@@ -112,11 +136,13 @@ export class Http1Connection {
     this.#requestEnded = body === 'none'
     this.#chunkedRequest = body === 'chunked'
     this.#framing = null
-    this.#socket.write(head, 'latin1')
+    if (this.#held === null) this.#socket.write(head, 'latin1')
+    else this.#held.push(head)
   }
 
   /** Sends body bytes; false: wait for `onDrain`. */
   write(chunk: Buffer): boolean {
+    if (this.#held !== null) return this.#hold(chunk)
     if (!this.#chunkedRequest) return this.#socket.write(chunk)
     if (chunk.length === 0) return true
     this.#socket.cork()
@@ -129,7 +155,9 @@ export class Http1Connection {
 
   endRequest(): void {
     this.#requestEnded = true
-    if (this.#chunkedRequest) this.#socket.write('0\r\n\r\n', 'latin1')
+    if (!this.#chunkedRequest) return
+    if (this.#held === null) this.#socket.write(LAST_CHUNK, 'latin1')
+    else this.#held.push(LAST_CHUNK)
   }
 
   /** Reads on after `onData` returned false. */
@@ -146,6 +174,36 @@ export class Http1Connection {
   close(): void {
     this.#clearConnectTimer()
     this.#socket.destroy()
+  }
+
+  #onConnected(): void {
+    // A connection that was given up must not send what was held for it.
+    if (this.#closed || this.#socket.destroyed) return
+    this.#connected = true
+    this.#clearConnectTimer()
+    const { localAddress, localPort, localFamily } = this.#socket
+    // A Unix socket has none.
+    if (localAddress !== undefined) {
+      this.localAddress = localFamily === 'IPv6' ? `[${localAddress}]:${localPort}` : `${localAddress}:${localPort}`
+    }
+    this.#owner.onConnected(this)
+    const held = this.#held
+    this.#held = null
+    if (held === null || held.length === 0) return
+    this.#socket.cork()
+    let more = true
+    for (const part of held) {
+      more = typeof part === 'string' ? this.#socket.write(part, 'latin1') : this.#socket.write(part)
+    }
+    this.#socket.uncork()
+    // Otherwise the socket says so itself.
+    if (more) this.#handler?.onDrain()
+  }
+
+  #hold(chunk: Buffer): boolean {
+    if (!this.#chunkedRequest) this.#held!.push(chunk)
+    else if (chunk.length > 0) this.#held!.push(`${chunk.length.toString(16)}\r\n`, chunk, '\r\n')
+    return false
   }
 
   #clearConnectTimer(): void {
@@ -255,19 +313,23 @@ export class Http1Connection {
   }
 
   #onFin(): void {
+    // In the middle of a handshake: what that means is known when the socket closes.
+    if (!this.#connected) return
     if (this.#framing?.kind === 'until-close') {
       const handler = this.#handler
       this.#reusable = false
       this.#finish(false)
       handler?.onEnd()
     } else {
-      this.#fail('connection-termination', '')
+      this.#fail('connection-termination', tlsFailure(this.#socket, this.#error))
     }
   }
 
   #onClose(): void {
     if (this.#closed) return
-    const [reason, detail] = this.#connected ? (['connection-termination', ''] as const) : connectFailure(this.#error)
+    const [reason, detail] = this.#connected
+      ? (['connection-termination', tlsFailure(this.#socket, this.#error)] as const)
+      : connectFailure(this.#socket, this.#error)
     this.#fail(reason, detail)
   }
 
@@ -277,7 +339,7 @@ export class Http1Connection {
     this.#clearConnectTimer()
     if (!this.#closed) {
       this.#closed = true
-      this.#owner.onClosed(this)
+      this.#owner.onClosed(this, this.#connected || handler === null ? null : { reason, detail })
     }
     this.#socket.destroy()
     handler?.onFailure(reason, detail)
@@ -286,30 +348,4 @@ export class Http1Connection {
 
 function couldBeHead(bytes: Buffer): boolean {
   return 'HTTP/1.'.startsWith(bytes.toString('latin1', 0, 7))
-}
-
-/** @returns Envoy's reason, and its text for the log and the body ("delayed connect error: …"). */
-function connectFailure(error: Error | null): readonly [FailureReason, string] {
-  const code = (error as NodeJS.ErrnoException | null)?.code
-  switch (code) {
-    case 'ECONNREFUSED':
-      return ['remote-connection-failure', 'delayed connect error: Connection refused']
-    case 'ECONNRESET':
-      return ['remote-connection-failure', 'delayed connect error: Connection reset by peer']
-    case 'EHOSTUNREACH':
-      return ['remote-connection-failure', 'delayed connect error: No route to host']
-    case 'ENETUNREACH':
-      return ['remote-connection-failure', 'delayed connect error: Network is unreachable']
-    case 'ETIMEDOUT':
-      return ['connection-timeout', '']
-    case 'EADDRNOTAVAIL':
-    case 'EMFILE':
-    case 'ENFILE':
-    case 'ENOBUFS':
-    case 'EACCES':
-    case 'EINVAL':
-      return ['local-connection-failure', code]
-    default:
-      return ['remote-connection-failure', code ?? '']
-  }
 }

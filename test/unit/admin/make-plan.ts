@@ -158,6 +158,7 @@ export function makeModel(changes: Partial<AdminModel> = {}): TestModel {
     calls,
     version: '1.2.3',
     plan: () => PLAN,
+    meshCertificate: () => null,
     generation: () => ({ number: 7, text: '7-9f86d081' }),
     problems: () => PROBLEMS,
     sources: () => [{ name: 'https://user:hunter2@config.test/', objects: 9, readAt: 0, error: null }],

@@ -185,6 +185,7 @@ test('/clusters adds up what workers have, and shows endpoints that nobody has u
   assert.deepEqual(clusters[0]?.endpoints, [
     {
       health: 'unknown',
+      ejectedUntil: null,
       connections: 2,
       activeRequests: 2,
       requests: 7,
@@ -196,6 +197,7 @@ test('/clusters adds up what workers have, and shows endpoints that nobody has u
       address: '[2001:db8::1]:8080',
       weight: 2,
       health: 'unknown',
+      ejectedUntil: null,
       connections: 0,
       activeRequests: 0,
       requests: 0,
@@ -204,17 +206,32 @@ test('/clusters adds up what workers have, and shows endpoints that nobody has u
   ])
 })
 
-test('an endpoint that one worker finds unhealthy is unhealthy', async () => {
-  const stats = (healthy: boolean) => ({
-    name: 'outbound|80||shop.mesh.test',
-    endpoints: [
-      { address: '10.0.0.1:8080', weight: 1, connections: 0, active: 0, requests: 0, connectFailures: 0, healthy },
-    ],
+const NOTHING_YET = { weight: 1, connections: 0, active: 0, requests: 0, connectFailures: 0 }
+
+const judgements: Record<string, { until: (number | null | undefined)[]; health: string; shown: string | null }> = {
+  'nothing judges it': { until: [undefined, undefined], health: 'unknown', shown: null },
+  'it is healthy where all that judge it use it': { until: [null, undefined, null], health: 'healthy', shown: null },
+  'it is ejected where one worker ejected it, until the last one uses it again': {
+    until: [null, 2_000, 61_500, 1_000, null],
+    health: 'ejected',
+    shown: '1970-01-01T00:01:01.500Z',
+  },
+}
+
+for (const [name, { until, health, shown }] of Object.entries(judgements)) {
+  test(`/clusters tells the health of an endpoint: ${name}`, async () => {
+    const clusterStats = until.map((ejectedUntil) => ({
+      name: 'outbound|80||shop.mesh.test',
+      endpoints: [
+        { ...NOTHING_YET, address: '10.0.0.1:8080', ...(ejectedUntil === undefined ? {} : { ejectedUntil }) },
+      ],
+    }))
+    const { json } = await start({ clusterStats: async () => clusterStats })
+    const { clusters } = await json<{ clusters: ClusterView[] }>('/clusters')
+    const endpoint = clusters[0]?.endpoints[0]
+    assert.deepEqual([endpoint?.health, endpoint?.ejectedUntil], [health, shown])
   })
-  const { json } = await start({ clusterStats: async () => [stats(true), stats(false), stats(true)] })
-  const { clusters } = await json<{ clusters: ClusterView[] }>('/clusters')
-  assert.equal(clusters[0]?.endpoints[0]?.health, 'unhealthy')
-})
+}
 
 test('/certs tells names and expiry, who presents a certificate, and why one cannot be read', async () => {
   const { json } = await start()

@@ -105,10 +105,13 @@ export function recordOutcomes(overrides: Partial<RoutingDeps> = {}): Outcomes {
     errors,
     settled: () => new Promise((resolve) => (settle = resolve)),
     deps: {
-      compileForward: (route) => (exchange) => {
-        forwarded.push({ route: route.name, exchange })
-        settle()
-      },
+      compileForward: (route) => ({
+        select: () => {},
+        forward: (exchange) => {
+          forwarded.push({ route: route.name, exchange })
+          settle()
+        },
+      }),
       reply: (exchange, reply) => {
         replies.push({ reply, exchange })
         settle()

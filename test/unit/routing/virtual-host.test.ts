@@ -295,14 +295,17 @@ test('VirtualHost: a body of any kind and size reaches the route unread', async 
   const bodies: string[] = []
   const virtualHost = new VirtualHost(makeVirtualHost([makeRoute(0)]), {
     ...recordOutcomes().deps,
-    compileForward: () => (exchange) => {
-      let length = 0
-      exchange.req.on('data', (chunk: Buffer) => (length += chunk.length))
-      exchange.req.on('end', () => {
-        bodies.push(`${exchange.method} ${exchange.req.headers['content-type']} ${length}`)
-        exchange.res.end('done')
-      })
-    },
+    compileForward: () => ({
+      select: () => {},
+      forward: (exchange) => {
+        let length = 0
+        exchange.req.on('data', (chunk: Buffer) => (length += chunk.length))
+        exchange.req.on('end', () => {
+          bodies.push(`${exchange.method} ${exchange.req.headers['content-type']} ${length}`)
+          exchange.res.end('done')
+        })
+      },
+    }),
   })
   const origin = await listen(t, (exchange) => virtualHost.handle(exchange))
   for (const [method, contentType] of [

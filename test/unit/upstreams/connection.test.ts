@@ -52,7 +52,7 @@ async function exchange(
   }
   const connection = new Http1Connection(
     connect({ host: '127.0.0.1', port: port ?? (server.address() as AddressInfo).port }),
-    { onIdle: () => recorded.idle++, onClosed: () => recorded.closed++ },
+    { onConnected: () => {}, onIdle: () => recorded.idle++, onClosed: () => recorded.closed++ },
     500,
   )
   connection.send(method, `${method} / HTTP/1.1\r\nhost: a\r\n\r\n`, 'none', handler)
