@@ -53,8 +53,10 @@ interface SocketFacts {
   current: Exchange | null
   /** The answer to the latest request that was parsed, until it is out. */
   latest: ServerResponse | null
-  /** Its bytes could not be parsed, or cannot be trusted: whatever else comes is not looked at. */
+  /** It is being closed: whatever else comes is not looked at. */
   failed: boolean
+  /** What comes now could not be parsed. */
+  unparsable: boolean
 }
 
 interface KnownSocket extends Socket {
@@ -140,6 +142,7 @@ export class HttpListener {
         current: null,
         latest: null,
         failed: false,
+        unparsable: false,
       }
     })
     server.on('clientError', (error: Error, socket: Socket) => {
@@ -186,9 +189,13 @@ export class HttpListener {
     const { latest } = facts
     facts.latest = res
     res.on('close', () => {
+      const { current } = facts
       if (facts.latest === res) facts.latest = null
       // The answer ends the connection: what was sent behind its request could never be answered.
       if (!res.shouldKeepAlive) facts.failed = true
+      if (current?.res !== res) return
+      facts.current = null
+      this.#onClose(current)
     })
     if (latest === null) {
       this.#serve(req, res, facts)
@@ -207,10 +214,6 @@ export class HttpListener {
     const { exchange, reply } = admit(req, res, facts.listener, this.#deps.epoch(), facts.connection, this.#deps.limits)
     facts.current = exchange
     if (exchange.body !== 'none') lingerIfUnfinished(req, res)
-    res.on('close', () => {
-      if (facts.current === exchange) facts.current = null
-      this.#onClose(exchange)
-    })
     if (reply === null) this.#deps.serve(exchange)
     else {
       facts.failed = reply.close === true
@@ -234,15 +237,15 @@ export class HttpListener {
   /** What Node cannot parse is answered, logged and counted like any request, as far as anything is known of it. */
   #onClientError(error: Error, socket: KnownSocket): void {
     const facts = socket[kFacts]
-    const current = facts?.current ?? null
-    const reply = replyToClientError(error, current !== null && !current.req.complete)
+    const latest = facts?.latest ?? null
+    const reply = replyToClientError(error, latest !== null && !latest.req.complete)
     // Without facts it is a TLS handshake that failed.
     if (facts === undefined || reply === null || !socket.writable) {
       socket.destroy()
       return
     }
-    if (facts.failed) return
-    facts.failed = true
+    if (facts.failed || facts.unparsable) return
+    facts.unparsable = true
     const refuse = () => {
       if (!socket.writable) return
       const req = new IncomingMessage(socket)
@@ -250,10 +253,16 @@ export class HttpListener {
       req.complete = true
       this.#answerDetached(req, socket, facts, reply)
     }
-    if (current === null) refuse()
-    // A request that came before it is answered first.
-    else if (current.req.complete) current.res.once('close', refuse)
-    else this.#giveUp(current, reply)
+    const { current } = facts
+    if (latest === null) refuse()
+    // What came before it is answered first.
+    else if (latest.req.complete) latest.once('close', refuse)
+    else if (current?.res === latest) this.#giveUp(current, reply)
+    else {
+      // It waits for its turn, and will never be whole.
+      facts.failed = true
+      current?.res.once('close', () => socket.destroy())
+    }
   }
 
   /** The body of a request turns out to be none. */

@@ -6,6 +6,8 @@
  * TTL and after a failure.
  */
 import { lookup, Resolver } from 'node:dns/promises'
+import { isIP, isIPv4, isIPv6 } from 'node:net'
+import { networkInterfaces } from 'node:os'
 
 export interface Resolution {
   /** IP addresses, in the order of the answer. */
@@ -18,22 +20,42 @@ export type Resolve = (hostname: string) => Promise<Resolution>
 
 /** A record with a shorter life is asked for this often, as Envoy's `dns_min_refresh_rate`. */
 const MIN_REFRESH_MS = 5000
+/** One with a longer life, this often: timers of Node end after 24 days, and then at once. */
+const MAX_REFRESH_MS = 86_400_000
 /** Spreads the questions of many names and workers, as Envoy's `dns_jitter`. */
 const JITTER_MS = 100
 /** The first failures are tried again sooner than `dnsRefreshRate`: 1 s, 2 s, 4 s … up to it. */
 const FIRST_RETRY_MS = 1000
 
+/** Kinds of addresses that connections can be made to. */
+export interface AddressFamilies {
+  readonly ipv4: boolean
+  readonly ipv6: boolean
+}
+
+export interface ResolverOptions {
+  /** `ADDRESS` or `ADDRESS:PORT`; default those of the system. */
+  readonly servers?: readonly string[]
+  /** Default those of this machine's own addresses, as Istio goes by the proxy's. Asked for each name each time. */
+  readonly families?: () => AddressFamilies
+}
+
 /**
  * Asks the resolvers of the system for A and AAAA records with their TTL; a name that they do not know is looked up as
  * the system does it (hosts file, search domains), which knows no TTL.
+ *
+ * Source: istio pilot/pkg/networking/core/cluster_builder.go (`dnsLookupFamily`).
  */
-export function systemResolve(refreshMs: number): Resolve {
+export function systemResolve(refreshMs: number, { servers, families = ownFamilies }: ResolverOptions = {}): Resolve {
   const resolver = new Resolver({ timeout: 2000, tries: 2 })
+  if (servers !== undefined) resolver.setServers(servers)
   return async (hostname) => {
+    if (isIP(hostname) !== 0) return { addresses: [hostname], ttlMs: null }
+    const { ipv4, ipv6 } = families()
     if (hostname !== 'localhost' && hostname.includes('.')) {
       const answers = await Promise.allSettled([
-        resolver.resolve4(hostname, { ttl: true }),
-        resolver.resolve6(hostname, { ttl: true }),
+        ...(ipv4 ? [resolver.resolve4(hostname, { ttl: true })] : []),
+        ...(ipv6 ? [resolver.resolve6(hostname, { ttl: true })] : []),
       ])
       const records = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
       if (records.length > 0) {
@@ -44,8 +66,18 @@ export function systemResolve(refreshMs: number): Resolve {
       }
     }
     const found = await lookup(hostname, { all: true, order: 'ipv4first' })
-    return { addresses: found.map((entry) => entry.address), ttlMs: refreshMs }
+    const addresses = found.map((entry) => entry.address)
+    const usable = addresses.filter((address) => (isIPv4(address) && ipv4) || (isIPv6(address) && ipv6))
+    return { addresses: usable.length > 0 ? usable : addresses, ttlMs: refreshMs }
   }
+}
+
+/** Families of the addresses that reach beyond this machine; IPv4 where there is none. */
+function ownFamilies(): AddressFamilies {
+  const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
+  const outward = own.filter(({ internal, address }) => !internal && !address.startsWith('fe80:'))
+  const ipv6 = outward.some(({ family }) => family === 'IPv6')
+  return { ipv4: !ipv6 || outward.some(({ family }) => family === 'IPv4'), ipv6 }
 }
 
 export interface DnsWatcherOptions {
@@ -87,7 +119,7 @@ export class DnsWatcher {
       const { addresses, ttlMs } = await resolve(this.#hostname)
       if (this.#closed) return
       this.#failures = 0
-      nextMs = Math.max(ttlMs ?? refreshMs, MIN_REFRESH_MS)
+      nextMs = Math.min(Math.max(ttlMs ?? refreshMs, MIN_REFRESH_MS), MAX_REFRESH_MS)
       const text = [...addresses].sort().join()
       if (text !== this.#addresses) {
         this.#addresses = text

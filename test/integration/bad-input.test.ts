@@ -82,9 +82,8 @@ before(async () => {
   status = await gateway.status()
 })
 after(async () => {
-  await gateway.stop()
+  await workspace.remove()
   taken.close()
-  workspace.remove()
 })
 
 async function served(host: string): Promise<string> {
@@ -264,7 +263,6 @@ test('an empty folder is served: nothing listens, and resources that come are ta
   const other = createWorkspace()
   context.after(() => other.remove())
   const empty = await spawnGateway({ workspace: other }).untilReady()
-  context.after(() => empty.stop())
   assert.deepEqual(empty.ready.listeners, [])
   assert.equal((await ask({ port: empty.statusPort, path: '/healthz/ready' })).status, 200)
   other.write('all.yaml', GATEWAY + answering('good.test', 'good'))

@@ -8,6 +8,7 @@ import {
   answering,
   createWorkspace,
   GatewayProcess,
+  ownPorts,
   portOf,
   runCommand,
   startGatewayProcess,
@@ -26,17 +27,16 @@ before(async () => {
   gateway = await startGatewayProcess({ workspace })
 })
 after(async () => {
-  await gateway.stop()
+  await workspace.remove()
   upstream.stop()
-  workspace.remove()
 })
 
 const withAdmin = (...args: string[]) => runCommand([...args, '--admin', gateway.ready.admin])
 
-async function json(...args: string[]): Promise<Record<string, any>> {
+async function json<Body>(...args: string[]): Promise<Body> {
   const { code, stdout, stderr } = await withAdmin(...args, '--output', 'json')
   assert.equal(code, 0, stderr)
-  return JSON.parse(stdout) as Record<string, any>
+  return JSON.parse(stdout) as Body
 }
 
 test('run prints one line on standard output, with addresses that answer', async () => {
@@ -64,14 +64,16 @@ test('listeners, routes, clusters and certs show what is loaded, for people and 
     assert.equal(code, 0, stderr)
     assert.match(stdout, expected)
   }
-  assert.equal((await json('listeners'))['listeners'][0].up, true)
-  const { routes: found } = await json('routes', '--host', 'app.test')
+  const { listeners } = await json<{ listeners: { up: boolean }[] }>('listeners')
+  assert.deepEqual(listeners[0]!.up, true)
+  const found = await json<{ routes: { host: string; name: string }[] }>('routes', '--host', 'app.test')
   assert.deepEqual(
-    found.map((route: Record<string, unknown>) => [route['host'], route['name']]),
+    found.routes.map(({ host, name }) => [host, name]),
     [['app.test', 'first']],
   )
-  assert.equal((await json('clusters'))['clusters'][0].endpoints[0].address, `127.0.0.1:${upstream.port}`)
-  assert.deepEqual((await json('certs'))['certificates'], [])
+  const { clusters } = await json<{ clusters: { endpoints: { address: string }[] }[] }>('clusters')
+  assert.equal(clusters[0]!.endpoints[0]!.address, `127.0.0.1:${upstream.port}`)
+  assert.deepEqual((await json<{ certificates: unknown[] }>('certs')).certificates, [])
 })
 
 test('explain says which rule takes a request, and which do not', async () => {
@@ -217,18 +219,11 @@ test('every line that the demo prints gives what it promises', { timeout: 120_00
   let demo: GatewayProcess | undefined
   // Its upstreams have fixed ports: somebody else may be running it at this moment.
   await eventually(async () => {
-    demo = new GatewayProcess(
-      [
-        ...['demo', '--state', place.state, '--admin', '127.0.0.1:0', '--status', '127.0.0.1:0'],
-        ...['--listen', '80=127.0.0.1:0'],
-      ],
-      {},
-      place.root,
-    )
+    demo = new GatewayProcess(['demo', ...ownPorts(place.state)], {}, place.root)
+    place.processes.add(demo)
     await demo.untilReady()
   }, 60_000)
   const running = demo!
-  context.after(() => running.stop())
   await eventually(() => assert.match(running.stdout, /Ctrl-C ends it/))
 
   const trials = [...running.stdout.matchAll(/^# (.*)\n((?:[^#\n].*\n)+)/gm)]

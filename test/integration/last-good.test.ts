@@ -38,7 +38,9 @@ before(async () => {
   const gateway = await start(template)
   assert.equal((await gateway.stop()).code, 0)
 })
-after(() => template.remove())
+after(async () => {
+  await template.remove()
+})
 
 /** The path is relative, so that a copy of the folder is the same configuration. */
 function start(workspace: Workspace, options: Partial<RunOptions> = {}): Promise<GatewayProcess> {
@@ -77,7 +79,6 @@ test('broken files are served as they last were, and what was deleted does not c
   // One object is of the wrong shape, and its neighbour is not there any more.
   writeFileSync(join(workspace.config, 'pair.yaml'), answering('left.test', 'left').replace("['left.test']", '7'))
   const gateway = await start(workspace)
-  context.after(() => gateway.stop())
   assert.deepEqual(await servedAll(gateway), { one: 'one', two: '404', left: 'left', right: '404' })
 
   const { rejected } = await gateway.status()
@@ -103,7 +104,6 @@ test('a folder that is missing is served as it last was, until it is back', asyn
   const workspace = copyOfTemplate(context)
   renameSync(workspace.config, `${workspace.config}-away`)
   const gateway = await start(workspace)
-  context.after(() => gateway.stop())
   assert.deepEqual(await servedAll(gateway), ALL)
   const { sources, inStep } = await gateway.status()
   assert.match(sources[0]!.error ?? '', /there is no such file or folder/)
@@ -124,7 +124,6 @@ test('a folder that was never read serves nothing and waits', async (context) =>
   context.after(() => workspace.remove())
   rmSync(workspace.config, { recursive: true })
   const gateway = await start(workspace)
-  context.after(() => gateway.stop())
   assert.deepEqual(gateway.ready.listeners, [])
   assert.match((await gateway.status()).sources[0]!.error ?? '', /there is no such file or folder/)
 })
@@ -138,7 +137,6 @@ for (const [how, damage] of Object.entries<(text: string) => string>({
     writeFileSync(snapshotOf(workspace), damage(readFileSync(snapshotOf(workspace), 'utf8')))
     writeFileSync(join(workspace.config, 'one.yaml'), 'kind: [')
     const gateway = await start(workspace)
-    context.after(() => gateway.stop())
     assert.deepEqual(await servedAll(gateway), { ...ALL, one: '404' })
     assert.ok(gateway.log().some(({ level, msg }) => level === 'warn' && /damaged and not used/.test(String(msg))))
     await gateway.stop()
@@ -153,7 +151,6 @@ test('one object of the saved snapshot that cannot be used costs no other', asyn
   writeFileSync(snapshotOf(workspace), text.replace('"hosts":["two.test"]', '"hosts":7'))
   renameSync(workspace.config, `${workspace.config}-away`)
   const gateway = await start(workspace)
-  context.after(() => gateway.stop())
   assert.deepEqual(await servedAll(gateway), { ...ALL, two: '404' })
   assert.ok(gateway.log().some(({ level, lost }) => level === 'warn' && lost === 1))
 })
@@ -163,7 +160,6 @@ test('a state folder that cannot be written is told of, and everything is served
   const state = join(workspace.root, 'taken')
   writeFileSync(state, 'a file in the way')
   const gateway = await start(workspace, { state })
-  context.after(() => gateway.stop())
   assert.deepEqual(await servedAll(gateway), ALL)
   workspace.write('one.yaml', answering('one.test', 'changed'))
   await eventually(async () => assert.equal(await served(gateway, 'one.test'), 'changed'))
@@ -176,15 +172,13 @@ test('what was served before a crash is served after it', async (context) => {
   const workspace = copyOfTemplate(context)
   chmodSync(snapshotOf(workspace), 0o644)
   const gateway = await start(workspace)
-  context.after(() => gateway.stop())
   workspace.write('one.yaml', answering('one.test', 'newer'))
   await eventually(() => assert.match(readFileSync(snapshotOf(workspace), 'utf8'), /newer/), 10_000)
   assert.equal(statSync(snapshotOf(workspace)).mode & 0o777, 0o600)
   gateway.signal('SIGKILL')
-  await gateway.exited
+  await gateway.untilExit()
   assert.equal(existsSync(snapshotOf(workspace)), true)
   renameSync(workspace.config, `${workspace.config}-away`)
   const again = await start(workspace)
-  context.after(() => again.stop())
   assert.deepEqual(await servedAll(again), { ...ALL, one: 'newer' })
 })

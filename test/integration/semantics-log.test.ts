@@ -281,6 +281,25 @@ test('log: a good request before a bad one on its connection is answered first',
   check(await gateway.logged('/main/first'), { response_code: 200, response_flags: '-' })
 })
 
+test('log: several good requests before a bad one are answered, a body that breaks off behind them is not', async () => {
+  const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: app.test\r\nX-Delay: 30\r\n\r\n`
+  const bad = await raw(port, `${get('/main/1')}${get('/main/2')}${get('/main/3')}NONSENSE\r\n\r\n`)
+  assert.deepEqual(
+    [...bad.text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => status),
+    ['200', '200', '200', '400'],
+  )
+  const broken = await raw(
+    port,
+    `${get('/main/4')}POST /main/5 HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n`,
+  )
+  assert.deepEqual(
+    [...broken.text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => status),
+    ['200'],
+  )
+  assert.equal(broken.closed, true)
+  assert.equal((await ask({ port, path: '/direct' })).status, 200)
+})
+
 test('log: CONNECT has no route', async () => {
   const before = countOf({ response_code: '404', response_flags: 'NR' })
   await raw(port, 'CONNECT app.test:443 HTTP/1.1\r\nHost: app.test:443\r\n\r\n')

@@ -31,8 +31,7 @@ before(async () => {
   gateway = await startGatewayProcess({ workspace, config: [workspace.config, linked] })
 })
 after(async () => {
-  await gateway.stop()
-  workspace.remove()
+  await workspace.remove()
 })
 
 const path = (name: string) => join(workspace.config, name)
@@ -57,7 +56,8 @@ async function watched(host: string, work: () => Promise<void>): Promise<string[
   const answers: string[] = []
   let done = false
   const asking = (async () => {
-    while (!done) {
+    for (let last = false; !last;) {
+      last = done
       const answer = await served(host)
       if (answers.at(-1) !== answer) answers.push(answer)
       await wait(5)
@@ -192,7 +192,11 @@ test('a mounted ConfigMap is followed: all its files change with one link', asyn
       assert.equal(await served('second.test'), version)
     }
   })
-  assert.deepEqual(answers, ['one', 'two', 'three'])
+  // The one in the middle may be gone before anybody asks.
+  assert.deepEqual(
+    answers.filter((answer) => answer !== 'two'),
+    ['one', 'three'],
+  )
 })
 
 test('a configured folder that is a link may be pointed elsewhere', async () => {

@@ -40,7 +40,6 @@ async function start(
   const workspace = createWorkspace({ 'gateway.yaml': GATEWAY, ...files })
   context.after(() => workspace.remove())
   const gateway = await startGatewayProcess({ workspace, ...options })
-  context.after(() => gateway.stop())
   return { gateway, workspace }
 }
 
@@ -168,6 +167,27 @@ test('a worker that dies is replaced; its neighbour serves on and no counter goe
   assert.equal(told?.['signal'], 'SIGKILL')
 })
 
+test('a port that another program took while its worker was dead is opened once it is free', async (context) => {
+  const { gateway } = await start(context, { 'app.yaml': answering('app.test', 'one') })
+  const port = gateway.port()
+  const thief = createServer((socket) => socket.end('mine'))
+  context.after(() => thief.close())
+  process.kill((await gateway.status()).workers[0]!.pid!, 'SIGKILL')
+  // The next worker takes longer to start than this.
+  await eventually(async () => {
+    thief.listen(port, '127.0.0.1')
+    await once(thief, 'listening')
+  })
+  await eventually(async () => {
+    const { listenersDown, workers } = await gateway.status()
+    assert.equal(workers[0]!.generation, 1)
+    assert.match(listenersDown[0]!.errors.join(), /EADDRINUSE/)
+  }, 10_000)
+  thief.close()
+  await eventually(async () => assert.equal((await ask({ port })).body, 'one'), 10_000)
+  assert.equal((await gateway.status()).inStep, true)
+})
+
 test('SIGTERM: what is in flight finishes, nothing new is accepted, and the exit code is 0', async (context) => {
   const { gateway } = await start(context, { 'slow.yaml': SLOW_ROUTE, 'app.yaml': answering('app.test', 'one') })
   const port = gateway.port()
@@ -193,7 +213,7 @@ test('SIGTERM: what is in flight finishes, nothing new is accepted, and the exit
     // Unless the connection was closed before it was sent.
     (error: NodeJS.ErrnoException) => assert.match(error.code ?? '', /ECONNRESET|ECONNREFUSED/),
   )
-  assert.deepEqual(await gateway.exited, { code: 0, signal: null })
+  assert.deepEqual(await gateway.untilExit(), { code: 0, signal: null })
 })
 
 test('a request that comes on a kept connection while others are in flight is answered with connection: close', async (context) => {
@@ -216,7 +236,7 @@ test('a request that comes on a kept connection while others are in flight is an
   assert.match(text, /\r\nconnection: close\r\n/i)
   held.at(-1)!()
   assert.equal(await textOf(first), 'begun, ended')
-  assert.deepEqual(await gateway.exited, { code: 0, signal: null })
+  assert.deepEqual(await gateway.untilExit(), { code: 0, signal: null })
 })
 
 test('a second SIGTERM does not wait for what is in flight', async (context) => {
@@ -226,7 +246,7 @@ test('a second SIGTERM does not wait for what is in flight', async (context) => 
   await eventually(async () => assert.equal(await isRefused(gateway.port()), true))
   const began = performance.now()
   gateway.signal('SIGTERM')
-  await gateway.exited
+  await gateway.untilExit()
   assert.ok(performance.now() - began < PROMPT_MS)
   await assert.rejects(textOf(res))
 })
@@ -251,7 +271,7 @@ test('requests in flight on a port that is no longer configured finish, also whi
   await eventually(async () => assert.equal(await isRefused(gateway.port()), true))
   held.at(-1)!()
   assert.equal(await textOf(two), 'begun, ended')
-  assert.deepEqual(await gateway.exited, { code: 0, signal: null })
+  assert.deepEqual(await gateway.untilExit(), { code: 0, signal: null })
 })
 
 test('SIGHUP opens a log file anew that was renamed', async (context) => {
@@ -273,25 +293,31 @@ test('SIGHUP opens a log file anew that was renamed', async (context) => {
   assert.doesNotMatch(readFileSync(`${log}.1`, 'utf8'), /after/)
 })
 
-for (const traffic of ['no traffic', 'kept-alive clients']) {
-  test(`after ${traffic} it ends at once, though it never ran here before`, async (context) => {
-    // As after an installation: nothing of what Node compiles is saved yet, and it must not be saved while ending.
+const ends: Record<string, { installed: boolean; traffic: boolean }> = {
+  'without traffic it ends at once': { installed: true, traffic: false },
+  'after traffic of kept-alive clients it ends at once, though it never ran here before': {
+    installed: false,
+    traffic: true,
+  },
+}
+
+for (const [name, { installed, traffic }] of Object.entries(ends)) {
+  test(name, async (context) => {
+    // After an installation nothing of what Node compiles is saved yet, and it must not be saved while ending.
     const cache = mkdtempSync(join(tmpdir(), 'sluice-cache-'))
     context.after(() => rmSync(cache, { recursive: true }))
-    const env = { NODE_COMPILE_CACHE: cache }
+    const env = installed ? {} : { NODE_COMPILE_CACHE: cache }
     const { gateway } = await start(context, { 'app.yaml': answering('app.test', 'one') }, { workers: 2, env })
-    const agents = Array.from({ length: 20 }, () => new Agent({ keepAlive: true }))
+    const agents = Array.from({ length: traffic ? 20 : 0 }, () => new Agent({ keepAlive: true }))
     context.after(() => agents.forEach((agent) => agent.destroy()))
-    if (traffic !== 'no traffic') {
-      for (const agent of agents) for (let i = 0; i < 5; i++) await askOn(agent, gateway.port(), 'app.test')
-      for (const agent of agents) {
-        await askOn(agent, gateway.statusPort, '127.0.0.1')
-        await askOn(agent, gateway.adminPort, `127.0.0.1:${gateway.adminPort}`)
-      }
+    for (const agent of agents) {
+      for (let i = 0; i < 5; i++) await askOn(agent, gateway.port(), 'app.test')
+      await askOn(agent, gateway.statusPort, '127.0.0.1')
+      await askOn(agent, gateway.adminPort, `127.0.0.1:${gateway.adminPort}`)
     }
     const began = performance.now()
     gateway.signal('SIGTERM')
-    assert.deepEqual(await gateway.exited, { code: 0, signal: null })
+    assert.deepEqual(await gateway.untilExit(), { code: 0, signal: null })
     const took = performance.now() - began
     assert.ok(took < PROMPT_MS, `${Math.round(took)} ms`)
   })
@@ -313,8 +339,7 @@ test('a gateway that cannot bind its own ports says why and ends, workers too', 
   const workspace = createWorkspace({ 'gateway.yaml': GATEWAY })
   context.after(() => workspace.remove())
   const gateway = spawnGateway({ workspace, workers: 2, args: ['--admin', `127.0.0.1:${port}`] })
-  context.after(() => gateway.stop())
-  assert.deepEqual(await gateway.exited, { code: 2, signal: null })
+  assert.deepEqual(await gateway.untilExit(), { code: 2, signal: null })
   assert.match(gateway.stderr, new RegExp(`the admin port 127.0.0.1:${port} cannot be bound: it is taken`))
   assert.match(gateway.stderr, /--admin/)
 })

@@ -65,7 +65,10 @@ export interface Workspace {
   readonly state: string
   /** Writes a file of the configuration as careful programs do: beside it first, then renamed. */
   write(name: string, text: string): void
-  remove(): void
+  /** What runs on it. */
+  readonly processes: Set<CommandProcess>
+  /** Ends what runs on it, and removes it: a gateway that still ends would make its state folder anew. */
+  remove(): Promise<void>
 }
 
 /** @param files Content by name, in the configuration's folder. */
@@ -80,12 +83,17 @@ export function createWorkspace(files: Readonly<Record<string, string>> = {}): W
     renameSync(`${path}.tmp`, path)
   }
   for (const [name, text] of Object.entries(files)) write(name, text)
+  const processes = new Set<CommandProcess>()
   return {
     root,
     config,
     state: join(root, 'state'),
     write,
-    remove: () => rmSync(root, { recursive: true, force: true }),
+    processes,
+    async remove() {
+      await Promise.all([...processes].map((process) => process.stop()))
+      rmSync(root, { recursive: true, force: true })
+    },
   }
 }
 
@@ -138,6 +146,22 @@ export class CommandProcess {
   /** Lines of standard error that are JSON. */
   log(): Record<string, unknown>[] {
     return jsonLines(this.stderr)
+  }
+
+  /** @throws Where it still runs after `limitMs`; it is killed then. */
+  async untilExit(limitMs = STOP_LIMIT_MS): Promise<Exit> {
+    let late = false
+    const timer = setTimeout(() => {
+      late = true
+      this.child.kill('SIGKILL')
+    }, limitMs)
+    try {
+      const exit = await this.exited
+      if (late) throw new Error(`it still ran after ${limitMs} ms: ${this.stderr}`)
+      return exit
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   /** Ends it if it still runs: SIGTERM, and after ten seconds SIGKILL. */
@@ -218,14 +242,19 @@ export class GatewayProcess extends CommandProcess {
 /** Starts `sluice run`, without waiting for it. */
 export function spawnGateway(options: RunOptions): GatewayProcess {
   const { workspace, workers = 1, config = [workspace.config], state = workspace.state, args = [], env = {} } = options
-  return new GatewayProcess(
-    [
-      ...['run', ...config.flatMap((path) => ['--config', path]), '--state', state, '--workers', String(workers)],
-      ...['--admin', '127.0.0.1:0', '--status', '127.0.0.1:0', '--listen', '80=127.0.0.1:0', ...args],
-    ],
+  const gateway = new GatewayProcess(
+    ['run', ...config.flatMap((path) => ['--config', path]), '--workers', String(workers), ...ownPorts(state), ...args],
     env,
     workspace.root,
   )
+  workspace.processes.add(gateway)
+  return gateway
+}
+
+/** Flags of `run` and `demo` with which a gateway disturbs no other one. */
+export function ownPorts(state: string): string[] {
+  const loopback = ['--admin', '127.0.0.1:0', '--status', '127.0.0.1:0', '--listen', '80=127.0.0.1:0']
+  return ['--state', state, ...loopback]
 }
 
 /** Starts `sluice run` and waits until it serves. */
@@ -239,9 +268,7 @@ export async function runCommand(
   cwd: string = tmpdir(),
 ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
   const command = new CommandProcess(args, {}, cwd)
-  const timer = setTimeout(() => command.signal('SIGKILL'), READY_LIMIT_MS)
-  const { code } = await command.exited
-  clearTimeout(timer)
+  const { code } = await command.untilExit(READY_LIMIT_MS)
   return { code, stdout: command.stdout, stderr: command.stderr }
 }
 
