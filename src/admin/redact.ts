@@ -6,7 +6,8 @@
 const REDACTED = '[redacted]'
 
 /** Keys whose values are secrets, whatever they hold. A name or a path of one (`privateKeyFile`) is none. */
-const SECRET_KEY = /^(private_?key|secret|client_?secret|password|passphrase|token|access_?key|api_?key|hmac_?key)$/i
+const SECRET_KEY =
+  /^(private_?key|secret|client_?secret|password|passphrase|token|access_?key|api_?key|hmac_?key|jwks)$/i
 const PRIVATE_KEY_TEXT = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/
 /** A password in a URL: between the first colon and the last `@` before the path. */
 const URL_PASSWORD = /\b([a-z][a-z0-9+.-]*:\/\/[^\s/?#:@]*):[^\s/?#]*@/gi
@@ -26,6 +27,7 @@ export function redact(value: unknown): unknown {
     else if (key === 'remove') copy[key] = item
     // What a rule compares such a header with is as good as the header.
     else if (isHeader && key === 'match') copy[key] = redactMatch(item)
+    else if (isHeader && key === 'values' && Array.isArray(item)) copy[key] = item.map(redactMatch)
     else copy[key] = redact(item)
   }
   return copy

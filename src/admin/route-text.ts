@@ -8,7 +8,7 @@ export function matchText(match: RouteMatch): string {
     ...named('method', match.method),
     ...named('scheme', match.scheme),
     ...named('authority', match.authority),
-    ...(match.headers ?? []).map((header) => namedMatchText('header', header)),
+    ...(match.headers ?? []).map((header) => namedMatchText(header.claim ? 'claim' : 'header', header)),
     ...(match.queryParams ?? []).map((parameter) => namedMatchText('query', parameter)),
   ]
   return parts.join(', ')

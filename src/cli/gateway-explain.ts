@@ -6,6 +6,7 @@ import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { ExplainRequest } from '../admin/model.ts'
 import { Exchange } from '../exchange/exchange.ts'
+import { type AuthorizationExplanation, explainAuthorization } from '../filters/authorization/explain.ts'
 import { hostWithoutPort } from '../listeners/admission.ts'
 import { normalizePath } from '../listeners/path-normalization.ts'
 import type { ListenerPlan, TlsServerPlan } from '../plan/listener.ts'
@@ -21,6 +22,8 @@ export interface Explanation {
   readonly routeTable?: string
   readonly virtualHost?: string
   readonly path?: string
+  /** What the AuthorizationPolicies make of a request without a token, from an unknown address. */
+  readonly authorization?: AuthorizationExplanation
   /** Rules in order, up to the one that takes the request. */
   readonly rules?: readonly ExplainedRule[]
   readonly route?: { readonly name: string; readonly from: string; readonly action: unknown }
@@ -55,19 +58,24 @@ export function explain(plan: Plan, request: ExplainRequest): Explanation {
   if (plan.mesh.closedBy.length > 0) {
     return {
       ...found,
-      outcome: `403: ${describe(plan.mesh.closedBy[0]!)} is not enforced by this version, so all is refused`,
+      outcome: `403: ${describe(plan.mesh.closedBy[0]!)} cannot be enforced as it is, so all is refused`,
     }
   }
-  const virtualHost = mostSpecific(plan.routeTables[table]?.virtualHosts ?? {}, host)
-  if (virtualHost === null) return { ...found, outcome: `404: no VirtualService on this listener has the host ${host}` }
   const path = normalizePath(url.pathname, plan.mesh.pathNormalization)
-  if (path === null) return { ...found, virtualHost: virtualHost.host, outcome: '400: the path has no normal form' }
-  if (virtualHost.requireTls && !tls) {
-    return { ...found, virtualHost: virtualHost.host, path, outcome: '301: httpsRedirect sends every request to https' }
+  if (path === null) return { ...found, outcome: '400: the path has no normal form' }
+  const exchange = exchangeOf(plan, request, { host, authority: hostHeader, path, query: url.search, tls, port })
+  const authorization = explainAuthorization(plan.policies.authorization, exchange)
+  if (authorization.outcome === 'denied') return { ...found, path, authorization, outcome: '403: policies refuse it' }
+  const virtualHost = mostSpecific(plan.routeTables[table]?.virtualHosts ?? {}, host)
+  if (virtualHost === null) {
+    return { ...found, authorization, outcome: `404: no VirtualService on this listener has the host ${host}` }
   }
-  const exchange = exchangeOf(plan, request, { host, authority: hostHeader, path, query: url.search, tls })
+  if (virtualHost.requireTls && !tls) {
+    const outcome = '301: httpsRedirect sends every request to https'
+    return { ...found, virtualHost: virtualHost.host, path, authorization, outcome }
+  }
   const { rules, taken } = walk(virtualHost, exchange)
-  const located = { ...found, virtualHost: virtualHost.host, path: path + url.search, rules }
+  const located = { ...found, virtualHost: virtualHost.host, path: path + url.search, authorization, rules }
   if (taken === null) return { ...located, outcome: '404: no rule matches' }
   return {
     ...located,
@@ -130,10 +138,10 @@ function unmet(match: RouteMatch, exchange: Exchange): string[] {
 function exchangeOf(
   plan: Plan,
   request: ExplainRequest,
-  facts: { host: string; authority: string; path: string; query: string; tls: boolean },
+  facts: { host: string; authority: string; path: string; query: string; tls: boolean; port: number },
 ): Exchange {
   const req = new IncomingMessage(new Socket())
-  const listener = { port: 0, tls: facts.tls, routeTable: '', draining: false }
+  const listener = { port: facts.port, tls: facts.tls, routeTable: '', draining: false }
   const epoch = { mesh: plan.mesh, generation: '', generationHeader: null }
   const exchange = new Exchange(req, new ServerResponse(req), listener, epoch, 0, 0)
   exchange.method = request.method

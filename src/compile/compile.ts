@@ -15,15 +15,16 @@ import type { CompileContext } from './context.ts'
 import { distinct } from './findings.ts'
 import { compileListeners } from './gateways/listeners.ts'
 import { placeServers, type PlacedServers } from './gateways/ports.ts'
-import { lastOf } from './memo.ts'
+import { keepEqual, lastOf } from './memo.ts'
 import { compileMesh } from './mesh.ts'
 import { notInEffect } from './not-in-effect.ts'
 import type { CompileOptions } from './options.ts'
 import { RouteTableBuilder } from './route-tables.ts'
-import { compileSecurity } from './security.ts'
-import { createRegistryBuilder } from './services/registry.ts'
+import { clustersOfAuthorizers, compileExtAuthzProviders, type ExtAuthzProviders } from './security/ext-authz.ts'
+import { compileSecurity } from './security/security.ts'
+import { createRegistryBuilder, type ServiceRegistry } from './services/registry.ts'
 import { type BoundVirtualService, VirtualServiceBinder } from './virtual-services.ts'
-import { createWorkload } from './workload.ts'
+import { createWorkload, type Workload } from './workload.ts'
 
 export interface Compilation {
   readonly plan: Plan
@@ -75,6 +76,26 @@ export function createCompiler(options: CompileOptions): Compiler {
       readCredentials(needed, secrets, configMaps, options.gateway.namespace),
   )
 
+  const keepProviders = keepEqual<ExtAuthzProviders>()
+  const readProviders = lastOf((registry: ServiceRegistry) =>
+    keepProviders(compileExtAuthzProviders(options, registry)),
+  )
+  const buildSecurity = lastOf(
+    (
+      requestAuthentications: Snapshot['requestAuthentications'],
+      authorizationPolicies: Snapshot['authorizationPolicies'],
+      rejectedSecurityPolicies: Snapshot['rejectedSecurityPolicies'],
+      { plans }: ExtAuthzProviders,
+      workload: Workload,
+    ) =>
+      compileSecurity(
+        { requestAuthentications, authorizationPolicies, rejectedSecurityPolicies },
+        plans,
+        workload,
+        options,
+      ),
+  )
+
   const index = (snapshot: Snapshot): CompileContext => {
     const { workload, placed } = readGateways(snapshot.gateways)
     const { services, endpointSlices, serviceEntries, workloadEntries } = snapshot
@@ -94,17 +115,31 @@ export function createCompiler(options: CompileOptions): Compiler {
         problems: listenerProblems,
       } = buildListeners(placed, snapshot.secrets)
       const routeTables = tables.build(placed.ports, bound)
-      const built = clusterBuilder.build(bound, registry, rules, readPeers(snapshot.peerAuthentications))
+      const providers = readProviders(registry)
+      const {
+        policies,
+        closedBy,
+        problems: securityProblems,
+      } = buildSecurity(
+        snapshot.requestAuthentications,
+        snapshot.authorizationPolicies,
+        snapshot.rejectedSecurityPolicies,
+        providers,
+        workload,
+      )
+      const authorizers = clustersOfAuthorizers(policies.authorization, options.mesh.rootNamespace)
+      const users = authorizers.length === 0 ? bound : [...bound, { clusters: authorizers }]
+      const built = clusterBuilder.build(users, registry, rules, readPeers(snapshot.peerAuthentications))
       const { clusters, missing, problems: clusterProblems } = built
       const credentials = readClusterCredentials(built.credentials, snapshot.secrets, snapshot.configMaps)
       const certificates = { ...presented, ...credentials.certificates }
-      const { closedBy, problems: securityProblems } = compileSecurity(snapshot, workload, options)
       const mesh = compileMesh(options, closedBy)
       return {
-        plan: { mesh, listeners, routeTables, clusters, certificates },
+        plan: { mesh, policies, listeners, routeTables, clusters, certificates },
         problems: distinct([
           ...placed.problems,
           ...listenerProblems,
+          ...providers.problems,
           ...securityProblems,
           ...routeProblems(bound),
           ...registry.problems,

@@ -3,6 +3,7 @@
  * of the plan keeps its identity and costs next to nothing. An optimisation only: a compiler without it gives an equal
  * plan.
  */
+import { isDeepStrictEqual } from 'node:util'
 
 interface Entry<V> {
   run: number
@@ -88,4 +89,10 @@ export function keepRecord<V>(
   const keys = Object.keys(next)
   if (keys.length !== Object.keys(last).length) return next
   return keys.every((key) => last[key] === next[key]) ? last : next
+}
+
+/** Remembers the last value, and gives it again for an equal one: whoever depends on it sees no change then. */
+export function keepEqual<V>(): (next: V) => V {
+  let last: V | undefined
+  return (next) => (last = isDeepStrictEqual(last, next) ? last! : next)
 }

@@ -6,7 +6,7 @@ import type { CompileOptions, MeshOptions } from './options.ts'
 /** Istio's name for its proxies in the `server` header. */
 const SERVER_NAME = 'istio-envoy'
 
-/** @param closedBy Security policies that cannot be enforced. */
+/** @param closedBy Security policies that are not understood. */
 export function compileMesh({ mesh }: CompileOptions, closedBy: readonly Origin[]): MeshPlan {
   const { server, envoyDebugHeaders } = mesh.proxyHeaders
   return {

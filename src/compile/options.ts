@@ -38,6 +38,8 @@ export interface MeshOptions {
   readonly tcpKeepalive: Readonly<Record<string, unknown>> | null
   /** Istio's TrafficPolicy, unchecked, of which connectionPool and outlierDetection count; null: neither. */
   readonly defaultTrafficPolicy: Readonly<Record<string, unknown>> | null
+  /** Istio's ExtensionProviders, unchecked, of which external authorizers count. */
+  readonly extensionProviders: readonly Readonly<Record<string, unknown>>[]
   readonly connectTimeoutMs: number
   /** Pooled HTTP connections without a request, where no DestinationRule says otherwise; 0: kept for ever. */
   readonly httpIdleTimeoutMs: number
@@ -86,6 +88,7 @@ export function defaultCompileOptions(): CompileOptions {
       localityLbSetting: null,
       tcpKeepalive: null,
       defaultTrafficPolicy: null,
+      extensionProviders: [],
       connectTimeoutMs: 10_000,
       httpIdleTimeoutMs: 3_600_000,
       pathNormalization: 'DEFAULT',

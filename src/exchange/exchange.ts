@@ -31,6 +31,17 @@ export interface Epoch {
   readonly generationHeader: string | null
 }
 
+/** A JSON Web Token of the request that was found to be good. */
+export interface VerifiedToken {
+  /** `iss` and `sub`; empty where the token has none. */
+  readonly issuer: string
+  readonly subject: string
+  readonly audiences: readonly string[]
+  /** `azp`, or empty. */
+  readonly presenter: string
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
 /** Where the answer came from; filled in by the forwarder at each try. */
 export interface UpstreamFacts {
   /** Cluster name, or empty before one was chosen. */
@@ -86,6 +97,8 @@ export class Exchange {
   /** How the request's body is framed; its bytes are still in `req`. */
   body: 'none' | 'length' | 'chunked' = 'none'
 
+  /** What RequestAuthentication found, in the order of its rules; empty: no token. */
+  tokens: readonly VerifiedToken[] = []
   route: RoutePlan | null = null
   /** Which of a forwarding route's destinations was drawn; -1: none yet. */
   destination = -1

@@ -6,7 +6,7 @@
  * mixed with another's (4096 on Linux), so that is the largest batch; a single longer line goes out by itself and may
  * be cut by a line of another process. On files the same holds for any size, because they are opened for appending.
  */
-import { constants, openSync } from 'node:fs'
+import { constants, fstatSync, openSync } from 'node:fs'
 import sonicBoom, { type SonicBoom } from 'sonic-boom'
 
 export interface LineWriterOptions {
@@ -34,6 +34,8 @@ export interface LineWriter {
 }
 
 const PIPE_BUF = 4096
+/** Largest batch for a file: a dozen writes to a thread of libuv's cost more than the lines in them. */
+const FILE_BATCH = 65_536
 const ERROR_INTERVAL_MS = 10_000
 /** A file that cannot be opened is tried again this often, while there is something to write. */
 const OPEN_INTERVAL_MS = 1000
@@ -47,7 +49,9 @@ export function createLineWriter(options: LineWriterOptions): LineWriter {
 class BatchingLineWriter implements LineWriter {
   readonly #options: LineWriterOptions
   readonly #descriptor: number | null
-  /** The batch under way: at most PIPE_BUF characters, or one longer line. */
+  /** PIPE_BUF, or more where the file is one. */
+  #limit = PIPE_BUF
+  /** The batch under way: at most `#limit` characters, or one longer line. */
   #batch = ''
   #batchLines = 0
   #timer: NodeJS.Timeout | null = null
@@ -68,10 +72,10 @@ class BatchingLineWriter implements LineWriter {
       this.#dropped += 1
       return
     }
-    if (this.#batch.length + line.length > PIPE_BUF) this.#flush()
+    if (this.#batch.length + line.length > this.#limit) this.#flush()
     this.#batch += line
     this.#batchLines += 1
-    if (this.#batch.length >= PIPE_BUF) this.#flush()
+    if (this.#batch.length >= this.#limit) this.#flush()
     else this.#timer ??= setTimeout(this.#flush, this.#options.delayMs ?? 10)
   }
 
@@ -121,7 +125,7 @@ class BatchingLineWriter implements LineWriter {
     const stream = this.#usableStream()
     if (stream === null) this.#dropped += lines
     // Text above ASCII takes more bytes than characters: then line by line, and the stream joins what fits.
-    else if (lines > 1 && Buffer.byteLength(batch) > PIPE_BUF) {
+    else if (lines > 1 && Buffer.byteLength(batch) > this.#limit) {
       for (const line of batch.match(/[^\n]*\n|[^\n]+$/g) ?? []) stream.write(line)
     } else stream.write(batch)
   }
@@ -141,12 +145,13 @@ class BatchingLineWriter implements LineWriter {
       this.#report(error as Error)
       return null
     }
+    this.#limit = isFile(descriptor) ? FILE_BATCH : PIPE_BUF
     const stream = new sonicBoom.SonicBoom({
       fd: descriptor,
       // Writes happen on libuv's threads: a reader that does not read must not stop the event loop.
       sync: false,
       minLength: 0,
-      maxWrite: PIPE_BUF,
+      maxWrite: this.#limit,
       maxLength: this.#options.maxBacklogBytes ?? 1_048_576,
     })
     stream.on('drop', (batch: string) => {
@@ -162,6 +167,14 @@ class BatchingLineWriter implements LineWriter {
     if (now - this.#lastError < ERROR_INTERVAL_MS) return
     this.#lastError = now
     this.#options.onError?.(error)
+  }
+}
+
+function isFile(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isFile()
+  } catch {
+    return false
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import type { ClusterPlan } from './cluster.ts'
 import type { CertificatePlan, ListenerPlan } from './listener.ts'
+import type { PoliciesPlan } from './policy.ts'
 import type { Origin } from './problem.ts'
 import type { RouteTablePlan } from './route.ts'
 
@@ -34,7 +35,7 @@ export interface MeshPlan {
   /** Body bytes kept of a request so that it can be sent again or mirrored; more: no retry, no mirror. */
   readonly requestBufferBytes: number
   /**
-   * Security policies that this build cannot enforce. While there is one every request that it could guard, which is
+   * Security policies that are not understood. While there is one every request that it could guard, which is
    * every request of this gateway, is refused with 403: a policy that is not understood is never no policy.
    */
   readonly closedBy: readonly Origin[]
@@ -42,6 +43,7 @@ export interface MeshPlan {
 
 export interface Plan {
   readonly mesh: MeshPlan
+  readonly policies: PoliciesPlan
   readonly listeners: Readonly<Record<string, ListenerPlan>>
   readonly routeTables: Readonly<Record<string, RouteTablePlan>>
   readonly clusters: Readonly<Record<string, ClusterPlan>>

@@ -19,10 +19,18 @@ export type PathMatch =
   | { readonly kind: 'regex'; readonly regex: string }
 
 export interface NamedMatch {
-  /** A header name in lower case (`:method`, `:authority`, `:path`, `:scheme` too), or a query parameter. */
+  /**
+   * A header name in lower case (`:method`, `:authority`, `:path`, `:scheme` too), a query parameter, or a claim as its
+   * author wrote it.
+   */
   readonly name: string
+  /** Names of a claim from the outside in: its text, or any text of a list, is looked at, and no header. */
+  readonly claim?: readonly string[]
   readonly match: StringMatch
-  /** `withoutHeaders`: the rule needs this not to match. A missing header then counts as the empty text. */
+  /**
+   * `withoutHeaders`: the rule needs this not to match. A missing header then counts as the empty text, a missing
+   * claim as one that does not match.
+   */
   readonly invert: boolean
 }
 

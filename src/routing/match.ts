@@ -4,6 +4,7 @@
  * Source: envoy: source/common/router/config_impl.cc (`matches` of the route entries, `matchRoute`) and
  * source/common/http/header_utility.cc (`HeaderUtility::matchHeaders`).
  */
+import { claimPasses } from '../exchange/claims.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import { compileStringMatch, type TextTest } from '../filters/string-match.ts'
 import { compileLinearRegex } from '../lib/linear-regex.ts'
@@ -57,8 +58,8 @@ export function compileConditions(match: RouteMatch, query: QueryReader = create
   if (scheme !== undefined) tests.push(onText(compileStringMatch(scheme), (exchange) => exchange.scheme))
   if (authority !== undefined) tests.push(onText(compileStringMatch(authority), (exchange) => exchange.authority))
   for (const header of match.headers ?? []) {
-    const { name } = header
-    tests.push(onOptional(header, (exchange) => exchange.header(name)))
+    const { name, claim } = header
+    tests.push(claim ? onClaim(header, claim) : onOptional(header, (exchange) => exchange.header(name)))
   }
   for (const parameter of match.queryParams ?? []) {
     const { name } = parameter
@@ -90,6 +91,12 @@ function onOptional(named: NamedMatch, read: (exchange: Exchange) => string | un
     const value = read(exchange)
     return value !== undefined && test(value)
   }
+}
+
+/** Holds for no request without a verified token; inverted, for every one. */
+function onClaim({ match, invert }: NamedMatch, path: readonly string[]): RequestTest {
+  const test = compileStringMatch(match)
+  return test === null ? never : (exchange) => claimPasses(exchange.tokens, path, test) !== invert
 }
 
 function allOf(tests: readonly RequestTest[]): RequestTest | null {

@@ -32,6 +32,7 @@ export function compileOptions(settings: Settings) {
       localityLbSetting: mesh.localityLbSetting,
       tcpKeepalive: mesh.tcpKeepalive,
       defaultTrafficPolicy: mesh.defaultTrafficPolicy,
+      extensionProviders: mesh.extensionProviders,
       connectTimeoutMs: mesh.connectTimeout,
       httpIdleTimeoutMs: upstream.idleTimeout ?? 0,
       pathNormalization: mesh.pathNormalization.normalization,

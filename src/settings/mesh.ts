@@ -168,7 +168,9 @@ export const meshSchema = group(
     localityLbSetting: message(
       'Distribution and failover between localities, as in a DestinationRule, where the DestinationRule has none. Not set, it is on: nearer endpoints first, where there is `outlierDetection` and localities are known.',
     ),
-    extensionProviders: messages('External authorizers, tracers and loggers by name.', later),
+    extensionProviders: messages(
+      'External authorizers by name, for AuthorizationPolicies with the action `CUSTOM`: `envoyExtAuthzHttp` and `envoyExtAuthzGrpc` with all their fields. Tracers and loggers are accepted and have no effect yet.',
+    ),
     tlsDefaults: message('Least TLS version, cipher suites and curves outside the mesh.', later),
     meshMTLS: group('TLS inside the mesh.', {
       minProtocolVersion: choice(

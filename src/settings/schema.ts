@@ -75,6 +75,15 @@ const upstream = group('Limits towards upstreams.', {
   ),
 })
 
+const jwt = group('Verifying the JSON Web Tokens that RequestAuthentications ask for.', {
+  staleKeysMaxAge: duration(
+    'Keys of an issuer that could not be fetched again for this long are no longer used: every token of the issuer is then refused. Until then the last ones are, also after a restart.',
+    86_400_000,
+    '24h',
+    { ms: 60_000, text: '1m' },
+  ),
+})
+
 const metrics = group('Bounds on the metrics page.', {
   maxSeries: whole(
     'Different sets of labels in the request metrics. Requests beyond that are counted in one more, whose labels say `overflow`, and in `sluice_metrics_overflow_total`.',
@@ -155,6 +164,7 @@ export const settingsSchema = group('Everything that is not a resource.', {
   shadowHostSuffix: flag('Adds `-shadow` to the Host of mirrored requests, as older releases of Istio did.', false),
   downstream,
   upstream,
+  jwt,
   metrics,
   redis,
   identity: identitySchema,

@@ -43,6 +43,11 @@ export class Endpoint implements BalancedEndpoint {
     this.#context = context
   }
 
+  /** How its connections are made at present, for a protocol that its pools do not speak. */
+  get transport(): Transport {
+    return this.#context.transport
+  }
+
   get connections(): number {
     let count = 0
     for (const pool of this.#pools.values()) count += pool.size

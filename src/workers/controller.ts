@@ -9,6 +9,7 @@ import type { Plan } from '../plan/plan.ts'
 import { formatProblem, type Problem } from '../plan/problem.ts'
 import type { Bindings } from './bindings.ts'
 import type { ApplyMessage, Binding } from './messages.ts'
+import { releaseMemory } from './release-memory.ts'
 
 /** Where plans come from: the compiler over the resources in force. */
 export interface PlanSource {
@@ -25,6 +26,14 @@ export interface ControllerOptions {
 
 /** A port that could not be bound is tried again this often. */
 const REBIND_MS = 3000
+/**
+ * Garbage is in proportion to the parts that were looked at, and to ten times those that were written. So much is
+ * what a first plan of 10,000 parts leaves behind, or ten changes to it.
+ */
+const MUCH_WORK = 100_000
+const WRITTEN = 10
+/** Quiet that has to follow, in ms: by then what was read is saved as well. */
+const RELEASE_MS = 5000
 /** Hexadecimal digits of the content hash that are shown. */
 const HASH_DIGITS = 8
 
@@ -48,6 +57,9 @@ export class Controller {
   #running: Promise<void> | null = null
   #again = false
   #rebindTimer: NodeJS.Timeout | null = null
+  #releaseTimer: NodeJS.Timeout | null = null
+  /** Since memory was released last. */
+  #work = 0
   #closed = false
   /** Problems that the log has told of, as text: each is told once while it lasts. */
   #told = new Set<string>()
@@ -103,6 +115,7 @@ export class Controller {
   close(): void {
     this.#closed = true
     if (this.#rebindTimer !== null) clearTimeout(this.#rebindTimer)
+    if (this.#releaseTimer !== null) clearTimeout(this.#releaseTimer)
   }
 
   async #run(): Promise<void> {
@@ -135,6 +148,7 @@ export class Controller {
       this.#generation = { number: this.#generation.number + 1, hash: contentHash(parts), since: Date.now() }
       await this.#options.apply(this.#message({ set, remove: update.remove }))
       this.reloads.success++
+      this.#releaseLater(parts.size + WRITTEN * set.length)
       this.#options.log.info(
         {
           generation: this.generationText,
@@ -150,6 +164,17 @@ export class Controller {
       this.reloads.failure++
       this.#options.log.error({ err: error }, 'configuration could not be applied; what was in force stays')
     }
+  }
+
+  #releaseLater(work: number): void {
+    this.#work += work
+    if (this.#work < MUCH_WORK || this.#closed) return
+    if (this.#releaseTimer !== null) clearTimeout(this.#releaseTimer)
+    this.#releaseTimer = setTimeout(() => {
+      this.#work = 0
+      releaseMemory()
+    }, RELEASE_MS)
+    this.#releaseTimer.unref()
   }
 
   /** @returns Listeners that could not be bound before, or were bound elsewhere. */

@@ -24,12 +24,14 @@ import { createRequestMetrics, type RequestMetrics } from '../observability/requ
 import type { ClusterPlan } from '../plan/cluster.ts'
 import type { CertificatePlan, ListenerPlan } from '../plan/listener.ts'
 import type { MeshPlan } from '../plan/plan.ts'
+import type { PoliciesPlan } from '../plan/policy.ts'
 import type { VirtualHostPlan } from '../plan/route.ts'
 import { RouteTable } from '../routing/route-table.ts'
 import type { RoutingDeps } from '../routing/compiled-route.ts'
 import { ClusterSet, type EndpointStats } from '../upstreams/cluster-set.ts'
 import { createUpstreamCounters } from '../upstreams/counters.ts'
-import { systemResolve } from '../upstreams/dns.ts'
+import { type Resolve, systemResolve } from '../upstreams/dns.ts'
+import { Policies } from './policies.ts'
 import type { ApplyMessage, Binding, DataPlaneSettings, ListenerState, WorkerStats } from './messages.ts'
 
 /** How often files of certificates and their expiry are looked at, beside the system's own notices. */
@@ -71,11 +73,13 @@ export class DataPlane {
   readonly #probe: ProcessProbe = createProcessProbe()
   readonly #listenerDeps: ListenerDeps
   readonly #routing: RoutingDeps
+  readonly #policies: Policies
   #mesh: MeshPlan | null = null
   #epoch: Epoch | null = null
   #accessLog: AccessLogger | null = null
 
-  constructor(settings: DataPlaneSettings, log: Logger) {
+  /** @param resolve How names of upstreams become addresses; default as the system does it. */
+  constructor(settings: DataPlaneSettings, log: Logger, resolve: Resolve = systemResolve(settings.dnsRefreshMs)) {
     this.#settings = settings
     this.#log = log
     this.#metrics = createRequestMetrics({
@@ -101,7 +105,7 @@ export class DataPlane {
       materials: this.#materials,
       counters: this.#counters,
       random: Math.random,
-      resolve: systemResolve(settings.dnsRefreshMs),
+      resolve,
       dnsRefreshMs: settings.dnsRefreshMs,
       log: (level, message, facts) => {
         log[level](facts, message)
@@ -117,6 +121,15 @@ export class DataPlane {
         log.error({ err: error, path: exchange.path, route: exchange.route?.origin }, 'a request failed internally')
       },
     }
+    this.#policies = new Policies({
+      settings: settings.policies,
+      clusters: this.#clusters,
+      log,
+      pass: (exchange) => {
+        this.#route(exchange)
+      },
+      reply: sendLocalReply,
+    })
     this.#listenerDeps = {
       limits: settings.limits,
       epoch: () => this.#epoch!,
@@ -155,6 +168,7 @@ export class DataPlane {
         this.#table(table).set(host, () => JSON.parse(text) as VirtualHostPlan)
       } else if (kind === 'listener') listeners.push(JSON.parse(text) as ListenerPlan)
       else if (kind === 'mesh') this.#setMesh(JSON.parse(text) as MeshPlan)
+      else if (kind === 'policies') this.#policies.update(JSON.parse(text) as PoliciesPlan)
     }
     const closing: string[] = []
     for (const key of remove) {
@@ -223,10 +237,11 @@ export class DataPlane {
   }
 
   #serve(exchange: Exchange): void {
-    if (exchange.epoch.mesh.closedBy.length > 0) {
-      sendLocalReply(exchange, CLOSED)
-      return
-    }
+    if (exchange.epoch.mesh.closedBy.length > 0) sendLocalReply(exchange, CLOSED)
+    else this.#policies.serve(exchange)
+  }
+
+  #route(exchange: Exchange): void {
     const virtualHost = this.#tables.get(exchange.listener.routeTable)?.lookup(exchange.host) ?? null
     if (virtualHost === null) sendLocalReply(exchange, ROUTE_NOT_FOUND)
     else virtualHost.handle(exchange)

@@ -5,6 +5,7 @@ import type { LogLevel } from '../observability/logger.ts'
 import type { MetricsSnapshot } from '../observability/metrics-snapshot.ts'
 import type { PlanUpdate } from '../plan/parts.ts'
 import type { ClusterStats } from '../upstreams/cluster-set.ts'
+import type { PoliciesSettings } from './policies.ts'
 
 /** Where a listener of the plan is bound on this machine. */
 export interface Binding {
@@ -24,6 +25,7 @@ export interface DataPlaneSettings {
   /** Null: series are kept for ever. */
   readonly seriesIdleMs: number | null
   readonly logLevel: LogLevel
+  readonly policies: PoliciesSettings
 }
 
 export interface ApplyMessage {

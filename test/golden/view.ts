@@ -21,11 +21,12 @@ const CLUSTER_DEFAULTS: Partial<ClusterPlan> = {
   maxRequestsPerConnection: 0,
 }
 
-export function viewPlan({ mesh, listeners, routeTables, clusters, certificates }: Plan): unknown {
-  const { mesh: defaults } = compile(EMPTY_SNAPSHOT, defaultCompileOptions()).plan
+export function viewPlan({ mesh, policies, listeners, routeTables, clusters, certificates }: Plan): unknown {
+  const { mesh: defaults, policies: noPolicies } = compile(EMPTY_SNAPSHOT, defaultCompileOptions()).plan
   const changed = without(mesh, defaults)
   return plain({
     ...(Object.keys(changed).length === 0 ? {} : { mesh: changed }),
+    ...(isDeepStrictEqual(policies, noPolicies) ? {} : { policies: without(policies, noPolicies) }),
     listeners,
     routeTables: mapValues(routeTables, ({ port, virtualHosts }) => ({
       port,

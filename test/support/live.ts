@@ -13,6 +13,7 @@ import { contentHash, nextParts, type Parts } from '../../src/plan/parts.ts'
 import type { Problem } from '../../src/plan/problem.ts'
 import { parseObject } from '../../src/resources/parse.ts'
 import { createResourceStore } from '../../src/resources/store.ts'
+import type { Resolve } from '../../src/upstreams/dns.ts'
 import { Bindings } from '../../src/workers/bindings.ts'
 import { DataPlane } from '../../src/workers/data-plane.ts'
 import type { DataPlaneSettings, ListenerState } from '../../src/workers/messages.ts'
@@ -20,18 +21,23 @@ import type { DataPlaneSettings, ListenerState } from '../../src/workers/message
 export interface LiveGateway {
   readonly plane: DataPlane
   /** The local port of a Gateway server's port. */
-  port(serverPort?: number): number
+  readonly port: (serverPort?: number) => number
   /** Other resources from here on. */
-  apply(yaml: string): Promise<readonly Problem[]>
-  stop(): Promise<void>
+  readonly apply: (yaml: string) => Promise<readonly Problem[]>
+  readonly stop: () => Promise<void>
 }
 
 export interface LiveOptions {
   readonly mesh?: Partial<MeshOptions>
   readonly settings?: Partial<DataPlaneSettings>
+  /** How names of upstreams become addresses; default as the system does it. */
+  readonly resolve?: Resolve
 }
 
-export async function startGateway(yaml: string, { mesh = {}, settings = {} }: LiveOptions = {}): Promise<LiveGateway> {
+export async function startGateway(
+  yaml: string,
+  { mesh = {}, settings = {}, resolve }: LiveOptions = {},
+): Promise<LiveGateway> {
   const defaults = defaultCompileOptions()
   const options: CompileOptions = { ...defaults, mesh: { ...defaults.mesh, ...mesh } }
   const compiler = createCompiler(options)
@@ -53,9 +59,11 @@ export async function startGateway(yaml: string, { mesh = {}, settings = {} }: L
       maxSeries: 600,
       seriesIdleMs: null,
       logLevel: 'silent',
+      policies: { staleKeysMaxAgeMs: 3_600_000, keySetFolder: null },
       ...settings,
     },
     createLogger({ level: 'silent' }),
+    resolve,
   )
   const listen = [80, 443, 8080, 8443].map((port) => ({ port, host: '127.0.0.1', localPort: 0 }))
   const bindings = new Bindings({ listen, address: '127.0.0.1', bindsLowPorts: true })
@@ -88,7 +96,9 @@ export async function startGateway(yaml: string, { mesh = {}, settings = {} }: L
 }
 
 /** An upstream on a free port of 127.0.0.1. */
-export async function startUpstream(handler: RequestListener): Promise<{ server: Server; port: number; stop(): void }> {
+export async function startUpstream(
+  handler: RequestListener,
+): Promise<{ server: Server; port: number; stop: () => void }> {
   const server = createServer({ keepAliveTimeout: 60_000 }, handler)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

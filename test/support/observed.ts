@@ -109,7 +109,7 @@ export async function startEcho(): Promise<EchoUpstream> {
       )
     })
   })
-  return { port: upstream.port, seen, stop: upstream.stop }
+  return { port: upstream.port, seen, stop: () => upstream.stop() }
 }
 
 /** Calls `onRequest` with each socket once bytes came on it. */

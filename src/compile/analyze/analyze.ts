@@ -2,6 +2,7 @@
 import type { Problem } from '../../plan/problem.ts'
 import type { CompileContext } from '../context.ts'
 import { distinct } from '../findings.ts'
+import { checkClaims } from './claims.ts'
 import { checkConflictingGateways } from './conflicting-gateways.ts'
 import { checkDestinationPorts } from './destination-ports.ts'
 import { checkDestinationRules } from './destination-rules.ts'
@@ -18,6 +19,7 @@ const ANALYZERS: readonly Analyzer[] = [
   checkShadowedRoutes,
   checkDestinationRules,
   checkPortNames,
+  checkClaims,
 ]
 
 /** @returns Problems in the order of the analyzers, and in each of them of the resources. */

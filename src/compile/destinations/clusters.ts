@@ -19,6 +19,9 @@ import { placeOf } from './locality.ts'
 import { readMeshDefaults } from './mesh-defaults.ts'
 import type { PeerMtls } from './peer-mtls.ts'
 
+/** Whoever sends requests to clusters: VirtualServices, external authorizers. */
+export type ClusterUser = Pick<BoundVirtualService, 'clusters'>
+
 /** What became of a cluster that some route names. */
 interface Outcome {
   /** Undefined: the data plane answers 503 `NC`. */
@@ -51,18 +54,13 @@ export class ClusterBuilder {
   /** By service and index of rules, so that rules are only looked up again when some rule changed. */
   readonly #memo = new Memo<Outcome>()
   #clusters: Clusters['clusters'] = {}
-  #last: { inputs: readonly unknown[]; bound: readonly BoundVirtualService[]; result: Clusters } | undefined
+  #last: { inputs: readonly unknown[]; bound: readonly ClusterUser[]; result: Clusters } | undefined
 
   constructor(options: CompileOptions) {
     this.#context = { options, defaults: readMeshDefaults(options.mesh), place: placeOf(options.gateway) }
   }
 
-  build(
-    bound: readonly BoundVirtualService[],
-    registry: ServiceRegistry,
-    rules: DestinationRules,
-    peers: PeerMtls,
-  ): Clusters {
+  build(bound: readonly ClusterUser[], registry: ServiceRegistry, rules: DestinationRules, peers: PeerMtls): Clusters {
     const inputs = [registry, rules, peers]
     const last = this.#last
     // The usual edit is one of a few rules, which go on naming the clusters that they named before.
@@ -73,7 +71,7 @@ export class ClusterBuilder {
   }
 
   #buildAll(
-    bound: readonly BoundVirtualService[],
+    bound: readonly ClusterUser[],
     { services }: ServiceRegistry,
     rules: DestinationRules,
     peers: PeerMtls,
@@ -120,7 +118,7 @@ export class ClusterBuilder {
 }
 
 /** Whether two lists of VirtualServices name the same clusters in the same order. */
-function nameTheSame(a: readonly BoundVirtualService[], b: readonly BoundVirtualService[]): boolean {
+function nameTheSame(a: readonly ClusterUser[], b: readonly ClusterUser[]): boolean {
   if (a.length !== b.length) return false
   return a.every((one, i) => {
     const other = b[i]!

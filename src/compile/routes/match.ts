@@ -29,10 +29,33 @@ export function appliesTo(match: HTTPMatchRequest, { gateway, port }: RouteTarge
 
 const CLAIM_PREFIX = '@request.auth.claims'
 
-/** Whether the match looks at claims of a JWT, which no request has before tokens are verified. */
+/** `.a.b`, or `[a][b]`, which also takes names with dots in them. */
+const CLAIM_PATH = /^(?:(?:\.[^.[\]]+)+|(?:\[[^[\]]+\])+)$/
+
+/**
+ * The claim of a JWT that a key of `headers` or `withoutHeaders` stands for.
+ *
+ * Source: istio: pkg/jwt (`ToRoutingClaim`).
+ *
+ * @returns Names from the outside in; null: it is no header, and no claim either; undefined: it is a header.
+ */
+function claimPath(key: string): readonly string[] | null | undefined {
+  if (!key.toLowerCase().startsWith(CLAIM_PREFIX)) return undefined
+  const path = key.slice(CLAIM_PREFIX.length)
+  if (!CLAIM_PATH.test(path)) return null
+  return path.startsWith('.') ? path.slice(1).split('.') : path.slice(1, -1).split('][')
+}
+
+/** Keys that begin like claims of a JWT and name none. */
+export function misspeltClaims({ headers, withoutHeaders }: HTTPMatchRequest): readonly string[] {
+  const keys = [...Object.keys(headers ?? {}), ...Object.keys(withoutHeaders ?? {})]
+  return keys.filter((key) => claimPath(key) === null)
+}
+
+/** Whether the match looks at claims of a JWT. */
 export function needsClaims({ headers, withoutHeaders }: HTTPMatchRequest): boolean {
-  const names = [...Object.keys(headers ?? {}), ...Object.keys(withoutHeaders ?? {})]
-  return names.some((name) => name.toLowerCase().startsWith(CLAIM_PREFIX))
+  const keys = [...Object.keys(headers ?? {}), ...Object.keys(withoutHeaders ?? {})]
+  return keys.some((key) => claimPath(key) !== undefined)
 }
 
 export const EVERY_REQUEST: RouteMatch = { path: { kind: 'any' } }
@@ -40,8 +63,8 @@ export const EVERY_REQUEST: RouteMatch = { path: { kind: 'any' } }
 /** @param match After {@link appliesTo}: its static fields are not looked at again. */
 export function compileMatch(match: HTTPMatchRequest): RouteMatch {
   const { method, scheme, authority } = match
-  const headers = [...namedMatches(match.headers, false, lower), ...namedMatches(match.withoutHeaders, true, lower)]
-  const queryParams = namedMatches(match.queryParams, false, (name) => name)
+  const headers = [...namedMatches(match.headers, false, header), ...namedMatches(match.withoutHeaders, true, header)]
+  const queryParams = namedMatches(match.queryParams, false, (name) => ({ name }))
   return {
     path: compilePath(match),
     ...(method === undefined ? {} : { method: compileText(method) }),
@@ -90,16 +113,17 @@ export function compileText({ exact, prefix, regex }: StringMatchSpec): StringMa
 function namedMatches(
   matches: Readonly<Record<string, StringMatchSpec>> | undefined,
   invert: boolean,
-  spell: (name: string) => string,
+  read: (key: string) => Pick<NamedMatch, 'name' | 'claim'>,
 ): NamedMatch[] {
   if (matches === undefined) return []
   return Object.entries(matches)
-    .map(([name, match]) => ({ name: spell(name), match: compileText(match), invert }))
+    .map(([name, match]) => ({ ...read(name), match: compileText(match), invert }))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-function lower(name: string): string {
-  return name.toLowerCase()
+function header(key: string): Pick<NamedMatch, 'name' | 'claim'> {
+  const claim = claimPath(key)
+  return claim ? { name: key, claim } : { name: key.toLowerCase() }
 }
 
 function hasNoKeys(labels: object | undefined): boolean {

@@ -13,7 +13,7 @@ import { compileCors } from './cors.ts'
 import { compileFault } from './fault.ts'
 import { type ClusterReference, compileForward, forwardAt } from './forward.ts'
 import { readOperations } from './headers.ts'
-import { appliesTo, compileMatch, EVERY_REQUEST, isCatchAll, needsClaims, type RouteTarget } from './match.ts'
+import { appliesTo, compileMatch, EVERY_REQUEST, isCatchAll, misspeltClaims, type RouteTarget } from './match.ts'
 import type { Rule } from './rules.ts'
 
 export interface RouteContext {
@@ -71,12 +71,14 @@ function placesOf(rule: Rule, target: RouteTarget, { workload }: RouteContext, p
   const places: Place[] = []
   for (const { match, origin } of rule.matches) {
     if (!appliesTo(match, target, workload)) continue
-    if (needsClaims(match)) {
+    const misspelt = misspeltClaims(match)
+    if (misspelt.length > 0) {
       problems.push({
-        code: 'virtual-service/claims-unsupported',
+        code: 'virtual-service/claims',
         severity: 'error',
         origin,
-        message: 'a match on JWT claims never holds, as this version verifies no tokens: the match is left out',
+        message: `"${misspelt[0]}" names no claim, so the match is left out`,
+        remedy: 'Write @request.auth.claims.NAME, or @request.auth.claims[NAME] for a name with dots.',
       })
       continue
     }

@@ -48,6 +48,10 @@ export const PLAN: Plan = {
     requestBufferBytes: 1_048_576,
     closedBy: [],
   },
+  policies: {
+    jwt: [],
+    authorization: { custom: [], audit: [], deny: [], allow: null, dryRun: { deny: [], allow: null } },
+  },
   listeners: {
     '80': { kind: 'http', name: '80', port: 80, routeTable: 'http.80' },
     '443': {

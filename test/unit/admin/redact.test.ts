@@ -52,11 +52,18 @@ const cases: Record<string, readonly [value: unknown, printed: unknown]> = {
       { name: 'cookie', match: { kind: 'regex', value: '.*a.*' }, invert: false },
       { name: 'cookie', match: { kind: 'present' }, invert: true },
       { name: 'x-plain', match: { kind: 'exact', value: 'v' } },
+      { kind: 'header', name: 'x-api-key', not: false, values: [{ kind: 'exact', value: 'k' }, { kind: 'present' }] },
     ],
     [
       { name: 'cookie', match: { kind: 'regex', value: '[redacted]' }, invert: false },
       { name: 'cookie', match: { kind: 'present' }, invert: true },
       { name: 'x-plain', match: { kind: 'exact', value: 'v' } },
+      {
+        kind: 'header',
+        name: 'x-api-key',
+        not: false,
+        values: [{ kind: 'exact', value: '[redacted]' }, { kind: 'present' }],
+      },
     ],
   ],
   'numbers, booleans and null stay': [

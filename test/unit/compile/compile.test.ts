@@ -24,6 +24,10 @@ test('an empty snapshot compiles to a plan that opens nothing, with the defaults
         requestBufferBytes: 1_048_576,
         closedBy: [],
       },
+      policies: {
+        jwt: [],
+        authorization: { custom: [], audit: [], deny: [], allow: null, dryRun: { deny: [], allow: null } },
+      },
       listeners: {},
       routeTables: {},
       clusters: {},

@@ -44,6 +44,8 @@ test('compileCors: an allowed preflight is answered with what is configured, its
       'x-a,x-b',
       'access-control-max-age',
       '86400',
+      'access-control-expose-headers',
+      'x-c',
     ],
     details: 'cors_response',
   })

@@ -57,6 +57,7 @@ const MEASURED: Measured = {
     afterChange: window,
     whileChanging: { ...window, p99Ms: 3 },
     failures: { ECONNRESET: 2 },
+    usage,
   },
   routing: {
     few: { ...subject, rounds },

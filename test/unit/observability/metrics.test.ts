@@ -391,9 +391,10 @@ test('scrapes that come together are answered by one reading; one that failed is
 
 test('a process tells its memory, its CPU time and how late its event loop is', async () => {
   const probe = createProcessProbe(1)
-  await new Promise((resolve) => setTimeout(resolve, 20))
+  // Long enough for a sample of the event loop's delay on a busy machine too.
+  await new Promise((resolve) => setTimeout(resolve, 200))
   const { residentMemoryBytes, heapUsedBytes, cpuSeconds, eventLoopDelay } = probe.read()
   probe.close()
   assert.ok(residentMemoryBytes > heapUsedBytes && heapUsedBytes > 0 && cpuSeconds > 0)
-  assert.ok(eventLoopDelay.max > 0 && eventLoopDelay.mean > 0 && eventLoopDelay.max < 10)
+  assert.ok(eventLoopDelay.max > 0 && eventLoopDelay.mean > 0 && eventLoopDelay.max < 60)
 })

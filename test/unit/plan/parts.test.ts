@@ -12,6 +12,7 @@ function plan(...hosts: readonly VirtualHostPlan[]): Plan {
   const virtualHosts = Object.fromEntries(hosts.map((one) => [one.host, one]))
   return {
     mesh: MESH,
+    policies: POLICIES,
     listeners: {},
     routeTables: { 'http.80': { name: 'http.80', port: 80, virtualHosts } },
     clusters: {},
@@ -19,6 +20,7 @@ function plan(...hosts: readonly VirtualHostPlan[]): Plan {
   }
 }
 
+const POLICIES = { jwt: [] } as unknown as Plan['policies']
 const MESH = { http10: false } as unknown as Plan['mesh']
 const NONE: Parts = new Map()
 const keys = (set: readonly (readonly [string, string])[]) => set.map(([key]) => key)
@@ -28,6 +30,7 @@ test('all parts of the first plan are new', () => {
   assert.deepEqual(update, {
     set: [
       ['mesh', '{"http10":false}'],
+      ['policies', '{"jwt":[]}'],
       ['vhost/http.80/a.test', '{"host":"a.test","requireTls":false,"routes":[]}'],
     ],
     remove: [],
