@@ -37,6 +37,10 @@ function planOf(virtualHosts: Record<string, VirtualHostPlan>): Plan {
       requestBufferBytes: 0,
       closedBy: [],
     },
+    policies: {
+      jwt: [],
+      authorization: { custom: [], audit: [], deny: [], allow: null, dryRun: { deny: [], allow: null } },
+    },
     listeners: {},
     routeTables: { 'http.80': { name: 'http.80', port: 80, virtualHosts } },
     clusters: {},

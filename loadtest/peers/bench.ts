@@ -2,11 +2,12 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { NGINX, type Launch, type Peer, nginxLaunch } from './peers.ts'
-import { type Usage, readUsage } from './process-tree.ts'
+import { type Usage, readUsage } from '../lib/process-tree.ts'
+import { type Started, freePort, start, untilServing } from '../lib/started.ts'
+import { BODY_BYTES, startUpstream } from '../lib/upstream.ts'
+import { runWrk } from '../lib/wrk.ts'
+import type { Peer } from './peers.ts'
 import type { Measurement, PeerRounds } from './results.ts'
-import { type Started, freePort, start, untilServing } from './started.ts'
-import { runWrk } from './wrk.ts'
 
 export interface BenchOptions {
   readonly peers: readonly Peer[]
@@ -35,7 +36,6 @@ interface Running {
   readonly rounds: Measurement[]
 }
 
-const BODY_BYTES = 1024
 const HOST = 'bench.test'
 
 /** Before the first round, seconds at the length of the default measurement: compilers and pools settle. */
@@ -53,7 +53,8 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
   try {
     const wrk = options.find('wrk')
     if (wrk === undefined) throw new Error('wrk is missing (Debian package: wrk)')
-    const upstream = await startUpstream(dir, options, started)
+    const upstream = await startUpstream(dir, options)
+    started.push(upstream.started)
     const { running, leftOut } = await startPeers(dir, upstream.port, options, started)
 
     let upstreamBusiest = 0
@@ -94,35 +95,6 @@ export function perRequest(
 ): Pick<Measurement, 'cpuMicrosPerRequest' | 'rssBytes' | 'pssBytes'> {
   const cpuMicrosPerRequest = ((after.cpuSeconds - before.cpuSeconds) * 1e6) / requests
   return { cpuMicrosPerRequest, rssBytes: after.rssBytes, pssBytes: after.pssBytes }
-}
-
-async function startUpstream(
-  dir: string,
-  { root, find, log }: BenchOptions,
-  started: Started[],
-): Promise<{ port: number; started: Started }> {
-  const port = await freePort()
-  const place = join(dir, 'upstream')
-  mkdirSync(place)
-  const program = find(NGINX.command)
-  if (program === undefined) log('no nginx for the upstream: a Node server stands in, and requests/s mean little')
-  const script = join(root, 'loadtest', 'peers', 'servers', 'upstream.ts')
-  const launch: Launch =
-    program === undefined
-      ? { command: [process.execPath, script, String(port), String(BODY_BYTES)] }
-      : nginxLaunch(
-          { dir: place, program },
-          `  access_log off;
-  server {
-    listen 127.0.0.1:${port};
-    default_type text/plain;
-    return 200 "${'x'.repeat(BODY_BYTES)}";
-  }`,
-        )
-  const upstream = start({ ...launch, cwd: place, logFile: join(place, 'output.log') })
-  started.push(upstream)
-  await untilServing(upstream, port, HOST, BODY_BYTES)
-  return { port, started: upstream }
 }
 
 /** Starts the peers one after the other; one that does not serve what the upstream serves is left out. */

@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { ensureTools, findCommand, thisMachine } from '../../test/support/tools.ts'
 import { runBench } from './bench.ts'
-import { NGINX, PEERS, type Peer, isOurs } from './peers.ts'
+import { NGINX } from '../lib/nginx.ts'
+import { PEERS, type Peer, isOurs } from './peers.ts'
 import { formatReport, makeReport } from './report.ts'
 
 interface Options {

@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Tool } from '../../test/support/tools.ts'
+import { type Launch, NGINX, nginxLaunch } from '../lib/nginx.ts'
 
 /** What a peer is told. */
 export interface Place {
@@ -17,11 +18,6 @@ export interface Place {
   readonly program: string
   /** The root of this repository. */
   readonly root: string
-}
-
-export interface Launch {
-  readonly command: readonly [string, ...string[]]
-  readonly env?: Readonly<Record<string, string>>
 }
 
 export interface Peer {
@@ -37,7 +33,6 @@ export interface Peer {
 /** Idle connections to the upstream that a peer may keep: more than any number of connections that is measured. */
 const IDLE_CONNECTIONS = 512
 
-export const NGINX: Tool = { command: 'nginx', debianPackage: 'nginx-light' }
 const HAPROXY: Tool = { command: 'haproxy', debianPackage: 'haproxy' }
 const CADDY: Tool = { command: 'caddy', debianPackage: 'caddy' }
 
@@ -62,28 +57,6 @@ export const PEERS: readonly Peer[] = [
 
 /** Whether this peer is the gateway of this repository. */
 export const isOurs = (peer: string): boolean => peer.startsWith('sluice')
-
-/** nginx's configuration around one `http` block. */
-export function nginxLaunch({ dir, program }: Pick<Place, 'dir' | 'program'>, http: string): Launch {
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-    .map((name) => `  ${name}_temp_path ${join(dir, name)};`)
-    .join('\n')
-  writeFileSync(
-    join(dir, 'nginx.conf'),
-    `daemon off;
-worker_processes 1;
-pid ${join(dir, 'nginx.pid')};
-error_log stderr error;
-events { worker_connections 4096; }
-http {
-${temporary}
-  keepalive_requests 1000000000;
-${http}
-}
-`,
-  )
-  return { command: [program, '-e', 'stderr', '-p', dir, '-c', join(dir, 'nginx.conf')] }
-}
 
 function nginx(place: Place, accessLog: string): Launch {
   return nginxLaunch(

@@ -1,5 +1,6 @@
 /** From measurements of single rounds to medians and ratios. */
-import type { Load } from './wrk.ts'
+import { median } from '../lib/statistics.ts'
+import type { Load } from '../lib/wrk.ts'
 
 export interface Measurement extends Load {
   /** User and system time of all processes of the peer, microseconds for each request. */
@@ -24,14 +25,6 @@ export interface Ratio {
   readonly requestsPerSecond: number
   /** Below 1: we need less memory (PSS). */
   readonly memory: number
-}
-
-/** The middle value, or the mean of the middle two. NaN for none. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length / 2
-  const [low, high] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]]
-  return low === undefined || high === undefined ? Number.NaN : (low + high) / 2
 }
 
 /** Median of each quantity by itself; errors are summed. */

@@ -52,21 +52,34 @@ export function parseRollup(text: string, field: 'Rss' | 'Pss'): number {
   return Number(new RegExp(`^${field}: +(\\d+) kB$`, 'm').exec(text)?.[1] ?? 0) * 1024
 }
 
-/** What the tree of `root` has used so far. A process that ends meanwhile counts as far as it could be read. */
-export function readUsage(root: number): Usage {
+/** The process and all its descendants at present, itself first. */
+export function readTree(root: number): readonly ProcessStat[] {
   const stats = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map((name) => parseStat(readOr(`/proc/${name}/stat`)))
     .filter((stat) => stat !== undefined)
-  const tree = selectTree(stats, root)
+  return selectTree(stats, root)
+}
+
+/** What the tree of `root` has used so far. A process that ends meanwhile counts as far as it could be read. */
+export function readUsage(root: number): Usage {
+  const tree = readTree(root)
   const rollups = tree.map(({ pid }) => readOr(`/proc/${pid}/smaps_rollup`))
-  const sum = (numbers: readonly number[]): number => numbers.reduce((total, value) => total + value, 0)
   return {
-    cpuSeconds: sum(tree.map(({ ticks }) => ticks)) / TICKS_PER_SECOND,
+    cpuSeconds: cpuSecondsOf(tree),
     rssBytes: sum(rollups.map((text) => parseRollup(text, 'Rss'))),
     pssBytes: sum(rollups.map((text) => parseRollup(text, 'Pss'))),
     processes: tree.length,
   }
+}
+
+/** User and system time of these processes. */
+export function cpuSecondsOf(processes: readonly ProcessStat[]): number {
+  return sum(processes.map(({ ticks }) => ticks)) / TICKS_PER_SECOND
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, value) => total + value, 0)
 }
 
 /** A process may end between the listing and the reading. */

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync, truncateSync } from 'node:fs'
 import { request } from 'node:http'
 import { createServer } from 'node:net'
+import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface Started {
@@ -20,8 +21,10 @@ export interface Start {
   readonly command: readonly [string, ...string[]]
   readonly cwd: string
   readonly env?: Readonly<Record<string, string>>
-  /** Where both its outputs go. A file, so that nobody has to read a pipe while it is measured. */
+  /** Where its outputs go. A file, so that nobody has to read a pipe while it is measured. */
   readonly logFile: string
+  /** Gets each line of its standard output, which then does not go to the file: for programs that write little. */
+  readonly onLine?: (line: string) => void
 }
 
 /** How long a process has to become ready, and to end after SIGTERM. */
@@ -29,15 +32,16 @@ const READY_MS = 20_000
 const STOP_MS = 5_000
 
 /** Starts a process as the leader of a group of its own, so that all it starts can be ended with it. */
-export function start({ command: [program, ...args], cwd, env = {}, logFile }: Start): Started {
+export function start({ command: [program, ...args], cwd, env = {}, logFile, onLine }: Start): Started {
   const log = openSync(logFile, 'a')
   const child = spawn(program, args, {
     cwd,
     env: { PATH: process.env.PATH ?? '', HOME: cwd, ...env },
     detached: true,
-    stdio: ['ignore', log, log],
+    stdio: ['ignore', onLine === undefined ? log : 'pipe', log],
   })
   closeSync(log)
+  if (onLine !== undefined && child.stdout !== null) createInterface(child.stdout).on('line', onLine)
   child.once('error', () => undefined) // a program that cannot be started has no pid, see isRunning
   const isRunning = (): boolean => child.pid !== undefined && child.exitCode === null && child.signalCode === null
   const killGroup = (): void => signalGroup(child, 'SIGKILL')

@@ -14,9 +14,12 @@ export interface Load {
 
 export interface LoadOptions {
   readonly url: string
-  readonly host: string
+  /** The Host header of every request; absent where a script writes it. */
+  readonly host?: string
   readonly seconds: number
   readonly connections: number
+  /** A Lua script that makes the requests, and its arguments. */
+  readonly script?: { readonly file: string; readonly args: readonly string[] }
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000, m: 60_000 }
@@ -44,8 +47,11 @@ export function parseWrk(output: string): Load {
 }
 
 /** Puts load on `url` for so many seconds, with one thread: it must leave the other cores to proxy and upstream. */
-export async function runWrk(wrk: string, { url, host, seconds, connections }: LoadOptions): Promise<Load> {
-  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '--timeout', '10s', '-H', `Host: ${host}`, url]
+export async function runWrk(wrk: string, { url, host, seconds, connections, script }: LoadOptions): Promise<Load> {
+  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '--timeout', '10s']
+  if (host !== undefined) args.push('-H', `Host: ${host}`)
+  if (script !== undefined) args.push('-s', script.file)
+  args.push(url, ...(script === undefined ? [] : ['--', ...script.args]))
   const running = promisify(execFile)(wrk, args, { timeout: (seconds + 30) * 1000, killSignal: 'SIGKILL' })
   const kill = (): void => void running.child.kill('SIGKILL')
   process.once('exit', kill)
