@@ -37,7 +37,10 @@ import { type CompiledRetry, compileRetry } from './retry.ts'
 import { compileDeadline, type Deadline } from './timeout.ts'
 import { Timers } from './timers.ts'
 
-export type ForwardDeps = MirrorDeps
+export interface ForwardDeps extends MirrorDeps {
+  /** Told of the length of every piece of a body, in both directions. */
+  readonly onPassed: (bytes: number) => void
+}
 
 interface CompiledForward {
   readonly action: ForwardAction
@@ -131,7 +134,7 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
     if (action.mirrors !== undefined) this.#mirrors = chooseMirrors(action.mirrors, this.#deps.random)
     if (exchange.body === 'none') this.#onRequestEnd()
     else {
-      this.#body = new RequestBody(exchange.req, exchange.epoch.mesh.requestBufferBytes, () => {
+      this.#body = new RequestBody(exchange.req, exchange.epoch.mesh.requestBufferBytes, this.#deps.onPassed, () => {
         this.#onRequestEnd()
       })
     }
@@ -178,6 +181,7 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
   onData(chunk: Buffer, last: boolean): boolean {
     const exchange = this.#exchange
     exchange.bytesSent += chunk.length
+    this.#deps.onPassed(chunk.length)
     if (last) {
       // Text joins the head in one write; bytes would go out beside it in a writev, which costs more.
       if (chunk.length <= JOINED_BYTES) exchange.res.end(chunk.toString('latin1'), 'latin1')

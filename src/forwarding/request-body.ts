@@ -15,6 +15,7 @@ export class RequestBody {
   readonly #req: IncomingMessage
   /** Bytes that may be kept; beyond it `#kept` is given up. */
   readonly #limit: number
+  readonly #onPassed: (bytes: number) => void
   readonly #onEnd: () => void
   #sink: BodySink | null = null
   /** What has passed so far; null: more than the limit, or no longer wanted. */
@@ -25,10 +26,14 @@ export class RequestBody {
   /** All bytes so far. */
   bytes = 0
 
-  /** @param onEnd The request is complete; called once. */
-  constructor(req: IncomingMessage, limit: number, onEnd: () => void) {
+  /**
+   * @param onPassed Told of the length of every piece.
+   * @param onEnd The request is complete; called once.
+   */
+  constructor(req: IncomingMessage, limit: number, onPassed: (bytes: number) => void, onEnd: () => void) {
     this.#req = req
     this.#limit = limit
+    this.#onPassed = onPassed
     this.#onEnd = onEnd
   }
 
@@ -78,6 +83,7 @@ export class RequestBody {
     this.#started = true
     this.#req.on('data', (chunk: Buffer) => {
       this.bytes += chunk.length
+      this.#onPassed(chunk.length)
       this.#keep(chunk)
       if (this.#sink?.write(chunk) === false) this.#req.pause()
     })

@@ -32,6 +32,7 @@ import { ClusterSet, type EndpointStats } from '../upstreams/cluster-set.ts'
 import { createUpstreamCounters } from '../upstreams/counters.ts'
 import { type Resolve, systemResolve } from '../upstreams/dns.ts'
 import { Policies } from './policies.ts'
+import { createBufferCollector } from './read-buffers.ts'
 import type { ApplyMessage, Binding, DataPlaneSettings, ListenerState, WorkerStats } from './messages.ts'
 
 /** How often files of certificates and their expiry are looked at, beside the system's own notices. */
@@ -111,7 +112,12 @@ export class DataPlane {
         log[level](facts, message)
       },
     })
-    const forwarding: ForwardDeps = { clusters: this.#clusters, random: Math.random, load: { inFlight: 0 } }
+    const forwarding: ForwardDeps = {
+      clusters: this.#clusters,
+      random: Math.random,
+      load: { inFlight: 0 },
+      onPassed: createBufferCollector(),
+    }
     this.#routing = {
       random: Math.random,
       setTimeout,
