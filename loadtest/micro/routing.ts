@@ -1,23 +1,9 @@
 /** Decision 0002: finding the first rule that matches, by the router's entries and by the plain list. */
-import { IncomingMessage, ServerResponse } from 'node:http'
-import { Socket } from 'node:net'
-import { Exchange } from '../../src/exchange/exchange.ts'
 import type { RoutePlan, VirtualHostPlan } from '../../src/plan/route.ts'
 import { compileLinear } from '../../src/routing/linear.ts'
 import { VirtualHost } from '../../src/routing/virtual-host.ts'
 import { nanosPerCall, printTable } from './measure.ts'
-
-const mesh = {
-  accessLog: null,
-  pathNormalization: 'BASE' as const,
-  trustedProxies: 0,
-  serverHeader: null,
-  envoyDebugHeaders: true,
-  shadowHostSuffix: false,
-  http10: false,
-  requestBufferBytes: 0,
-  closedBy: [],
-}
+import { exchangeFor, routingDeps } from './request.ts'
 
 function virtualHost(rules: number): VirtualHostPlan {
   const routes = Array.from({ length: rules }, (_, i): RoutePlan => ({
@@ -29,34 +15,16 @@ function virtualHost(rules: number): VirtualHostPlan {
   return { host: 'bench.test', requireTls: false, routes }
 }
 
-function exchangeFor(path: string): Exchange {
-  const req = new IncomingMessage(new Socket())
-  req.method = 'GET'
-  req.url = path
-  const listener = { port: 80, tls: false, routeTable: 'http.80', draining: false }
-  const epoch = { mesh, generation: '1', generationHeader: null }
-  const exchange = new Exchange(req, new ServerResponse(req), listener, epoch, 0, 0)
-  exchange.method = 'GET'
-  exchange.path = path
-  exchange.pathname = path
-  return exchange
-}
-
 const rows: (string | number)[][] = []
 for (const rules of [5, 50, 500, 5000]) {
   const plan = virtualHost(rules)
   let answered = 0
-  const host = new VirtualHost(plan, {
-    random: Math.random,
-    setTimeout,
-    compileForward: () => ({ select: () => {}, forward: () => {} }),
-    reply: () => {
+  const host = new VirtualHost(
+    plan,
+    routingDeps(() => {
       answered++
-    },
-    onError: (error) => {
-      throw error
-    },
-  })
+    }),
+  )
   const linear = compileLinear(plan)
   const exchange = exchangeFor(`/service-${rules - 1}/orders`)
   host.handle(exchange)
