@@ -1,7 +1,6 @@
 /** DestinationRule: how a service's endpoints are used. istio/api networking/v1alpha3/destination_rule.proto */
 import type { Static } from 'typebox'
 import type { Resource } from './resource.ts'
-import { PolicySelectorSchema } from './schema.ts'
 import {
   anything,
   big,
@@ -16,6 +15,7 @@ import {
   map,
   number,
   optional,
+  PolicySelectorSchema,
   text,
   texts,
   word,

@@ -85,8 +85,8 @@ export const PROTOCOLS: Readonly<Record<string, ProtocolClass>> = {
   redis: 'tcp',
 }
 
-/** istio: `pkg/config/security/security.go`, `ValidCipherSuites`. */
-const CIPHER_SUITES: readonly string[] = [
+/** Those that a server may choose; TLS 1.3's own cannot be. istio: `pkg/config/security/security.go`, `ValidCipherSuites`. */
+export const CIPHER_SUITES: readonly string[] = [
   'ECDHE-ECDSA-AES256-GCM-SHA384',
   'ECDHE-RSA-AES256-GCM-SHA384',
   'ECDHE-ECDSA-AES128-GCM-SHA256',

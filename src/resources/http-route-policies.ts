@@ -1,6 +1,7 @@
 /** What Istio refuses in retries, fault, mirrors and corsPolicy of an http route. */
 import { STATUS_CODES } from 'node:http'
 import { parseDuration } from '../lib/duration.ts'
+import { GRPC_STATUS_NAMES } from '../lib/grpc-status-names.ts'
 import type { Findings } from './findings.ts'
 import { checkDestination, checkStringMatch } from './route-rules.ts'
 import { checkDuration, checkHeaderName, checkPercentage, shorten } from './rules.ts'
@@ -52,27 +53,6 @@ export function checkRetries(findings: Findings, at: string, retries: HTTPRetry 
   }
 }
 
-/** grpc: `Documentation/statuscodes.md`. */
-const GRPC_STATUS: readonly string[] = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-]
-
 export function checkFault(findings: Findings, at: string, fault: HTTPFaultInjection | undefined): void {
   if (fault === undefined) return
   const code = 'virtual-service/fault'
@@ -110,9 +90,9 @@ function checkAbort(findings: Findings, at: string, abort: NonNullable<HTTPFault
   if (httpStatus !== undefined && (httpStatus < 200 || httpStatus > 599)) {
     findings.error(code, `${at}/httpStatus`, `a status is from 200 to 599, found ${httpStatus}`)
   }
-  if (grpcStatus !== undefined && !GRPC_STATUS.includes(grpcStatus)) {
+  if (grpcStatus !== undefined && !GRPC_STATUS_NAMES.includes(grpcStatus)) {
     findings.error(code, `${at}/grpcStatus`, `"${shorten(grpcStatus)}" is not a status of gRPC`, {
-      remedy: `Possible are ${GRPC_STATUS.join(', ')}.`,
+      remedy: `Possible are ${GRPC_STATUS_NAMES.join(', ')}.`,
     })
   }
   checkPercentage(findings, code, `${at}/percentage/value`, abort.percentage?.value)

@@ -5,7 +5,7 @@
  */
 import type { CertificatePlan, ListenerPlan, TlsServerPlan } from '../../plan/listener.ts'
 import type { Problem } from '../../plan/problem.ts'
-import type { TLSProtocol } from '../../resources/gateway.ts'
+import { CIPHER_SUITES, type TLSProtocol } from '../../resources/gateway.ts'
 import type { Secret } from '../../resources/secret.ts'
 import { listed, nameOf, problem } from '../findings.ts'
 import { certificatesOf } from './certificates.ts'
@@ -26,25 +26,6 @@ const VERSIONS: Readonly<Record<Exclude<TLSProtocol, 'TLS_AUTO'>, Version>> = {
   TLSV1_2: 'TLSv1.2',
   TLSV1_3: 'TLSv1.3',
 }
-
-/** Those that Istio lets a server choose; TLS 1.3 has its own, which cannot be configured. */
-const CIPHER_SUITES: ReadonlySet<string> = new Set([
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-  'ECDHE-ECDSA-AES128-GCM-SHA256',
-  'ECDHE-RSA-AES128-GCM-SHA256',
-  'ECDHE-ECDSA-CHACHA20-POLY1305',
-  'ECDHE-RSA-CHACHA20-POLY1305',
-  'ECDHE-ECDSA-AES256-SHA',
-  'ECDHE-RSA-AES256-SHA',
-  'ECDHE-ECDSA-AES128-SHA',
-  'ECDHE-RSA-AES128-SHA',
-  'AES256-GCM-SHA384',
-  'AES128-GCM-SHA256',
-  'AES256-SHA',
-  'AES128-SHA',
-  'DES-CBC3-SHA',
-])
 
 /** @param namespace The gateway workload's, where its Secrets are. */
 export function compileListeners(
@@ -80,7 +61,7 @@ export function compileListeners(
 
 function tlsServer(server: PlacedServer, certificates: readonly string[]): TlsServerPlan {
   const { tls, port } = server.server
-  const cipherSuites = [...new Set(tls?.cipherSuites ?? [])].filter((name) => CIPHER_SUITES.has(name)).join(':')
+  const cipherSuites = [...new Set(tls?.cipherSuites ?? [])].filter((name) => CIPHER_SUITES.includes(name)).join(':')
   return {
     name: `${server.gatewayName}/${port.name}`,
     serverNames: serverNames(server),

@@ -4,29 +4,9 @@
  * Source: istio: pilot/pkg/networking/core/route/route.go (`TranslateFault`); api: HTTPFaultInjection.
  */
 import { durationMs } from '../../lib/duration.ts'
+import { GRPC_STATUS_NAMES } from '../../lib/grpc-status-names.ts'
 import type { FaultPlan } from '../../plan/route.ts'
 import type { HTTPFaultInjection, Percent } from '../../resources/virtual-service.ts'
-
-/** gRPC's status names in the order of their numbers (grpc: doc/statuscodes.md). */
-const GRPC_STATUSES: readonly string[] = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-]
 
 /** @returns Undefined where no request is touched: a fault without a percentage is one of 0 %. */
 export function compileFault(spec: HTTPFaultInjection | undefined): FaultPlan | undefined {
@@ -47,7 +27,7 @@ function compileAbort(spec: HTTPFaultInjection['abort']): FaultPlan['abort'] {
   const fraction = toFraction(spec?.percentage, 0)
   if (spec === undefined || fraction === 0) return undefined
   if (spec.httpStatus !== undefined) return { fraction, httpStatus: spec.httpStatus }
-  const grpcStatus = GRPC_STATUSES.indexOf((spec.grpcStatus ?? '').toUpperCase())
+  const grpcStatus = GRPC_STATUS_NAMES.indexOf((spec.grpcStatus ?? '').toUpperCase())
   return grpcStatus === -1 ? undefined : { fraction, grpcStatus }
 }
 
