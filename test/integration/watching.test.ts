@@ -51,9 +51,9 @@ async function becomes(host: string, expected: string): Promise<void> {
   await eventually(async () => assert.equal(await served(host), expected), SOON_MS)
 }
 
-/** Asks all the time while something is done. @returns Every different answer, in order. */
+/** Asks all the time while something is done. @returns Every different answer, in order, from the one before it. */
 async function watched(host: string, work: () => Promise<void>): Promise<string[]> {
-  const answers: string[] = []
+  const answers = [await served(host)]
   let done = false
   const asking = (async () => {
     for (let last = false; !last;) {

@@ -5,7 +5,7 @@ import { systemTimers } from '../../../src/lib/timers.ts'
 import { loadSettings } from '../../../src/settings/load.ts'
 
 const load = async (env: Record<string, string> = {}, file?: string) => {
-  const host = { env, cwd: '/work', cores: 1, root: false, home: '/home/op', readFile: () => file }
+  const host = { env, cwd: '/srv', cores: 1, root: false, home: '/home/op', readFile: () => file }
   return (await loadSettings({ values: {} }, host)).settings
 }
 

@@ -6,7 +6,7 @@ import { type LoadFlags, type LoadHost, loadSettings, type Settings } from '../.
 
 function host(parts: Partial<LoadHost> & { readonly file?: string } = {}): LoadHost {
   const { file, ...rest } = parts
-  return { env: {}, cwd: '/work', cores: 4, root: false, home: '/home/op', readFile: () => file, ...rest }
+  return { env: {}, cwd: '/srv', cores: 4, root: false, home: '/home/op', readFile: () => file, ...rest }
 }
 
 const flags = (values: LoadFlags['values'] = {}): LoadFlags => ({ values })
@@ -67,11 +67,11 @@ test('the file is the one that --settings names, then SLUICE_SETTINGS, then slui
   await loadSettings(flags(), host({ readFile, env: { SLUICE_CONFIG: 'third,fourth' } }))
   await loadSettings(flags(), host({ readFile }))
   assert.deepEqual(asked, [
-    '/work/a.yaml',
+    '/srv/a.yaml',
     '/etc/b.yaml',
-    '/work/first/sluice.yaml',
-    '/work/third/sluice.yaml',
-    '/work/config/sluice.yaml',
+    '/srv/first/sluice.yaml',
+    '/srv/third/sluice.yaml',
+    '/srv/config/sluice.yaml',
   ])
 })
 
@@ -220,8 +220,8 @@ test('state has a folder of its own for each set of config paths', async () => {
   assert.match(await at(['a']), /^\/home\/op\/\.local\/state\/sluice\/[0-9a-f]{16}$/)
   assert.match(await at(['a'], { XDG_STATE_HOME: '/var/state' }), /^\/var\/state\/sluice\//)
   assert.notEqual(await at(['a']), await at(['b']))
-  assert.equal(await at(['a', 'b']), await at(['./b', '/work/a']))
-  assert.equal((await loadSettings(flags({ state: 'here' }), host())).settings.state, '/work/here')
+  assert.equal(await at(['a', 'b']), await at(['./b', '/srv/a']))
+  assert.equal((await loadSettings(flags({ state: 'here' }), host())).settings.state, '/srv/here')
 })
 
 test('inside a cluster kubernetes is on unless it is switched off', async () => {

@@ -38,7 +38,7 @@ test('a default that is written as text reads as the default', () => {
 })
 
 test('default settings are the compiler’s defaults', async () => {
-  const host = { env: {}, cwd: '/work', cores: 1, root: false, home: '/home/op', readFile: () => undefined }
+  const host = { env: {}, cwd: '/srv', cores: 1, root: false, home: '/home/op', readFile: () => undefined }
   const { settings } = await loadSettings({ values: {} }, host)
   const expected = defaultCompileOptions()
   const server = { disabled: false, value: 'istio-envoy' } // written out here, where users read it
