@@ -4,7 +4,7 @@
  */
 import { createSecureContext, type SecureContext, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import type { CertificatePlan, TlsServerPlan } from '../plan/listener.ts'
-import type { TlsOptions } from './http-listener.ts'
+import type { TerminationOptions } from './tls-terminator.ts'
 
 interface ServerEntry {
   readonly plan: TlsServerPlan
@@ -49,7 +49,7 @@ export class TlsContexts {
     this.#wildcards.sort((a, b) => b.suffix.length - a.suffix.length)
   }
 
-  options(): TlsOptions {
+  options(): TerminationOptions {
     return {
       server: {
         ALPNProtocols: ['http/1.1'],

@@ -13,7 +13,7 @@ import type { Epoch, Exchange } from '../exchange/exchange.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import { compileForward, type ForwardDeps } from '../forwarding/forward.ts'
 import { sendLocalReply } from '../forwarding/reply.ts'
-import { HttpListener, type ListenerDeps } from '../listeners/http-listener.ts'
+import { Listener, type ListenerDeps } from '../listeners/listener.ts'
 import { type CertificateMaterial, TlsContexts } from '../listeners/tls-contexts.ts'
 import { systemTimers } from '../lib/timers.ts'
 import { type AccessLogger, createAccessLogger } from '../observability/access-log.ts'
@@ -52,7 +52,7 @@ const CLOSED: LocalReply = {
 interface OpenListener {
   readonly plan: ListenerPlan
   readonly binding: Binding
-  readonly listener: HttpListener
+  readonly listener: Listener
   /** Null: plain text. */
   readonly contexts: TlsContexts | null
   state: ListenerState
@@ -304,10 +304,8 @@ export class DataPlane {
 
   async #openOne(plan: ListenerPlan, binding: Binding): Promise<void> {
     const contexts = plan.kind === 'tls' ? new TlsContexts() : null
-    const listener = new HttpListener(
-      plan.port,
-      plan.kind === 'http' ? plan.routeTable : '',
-      contexts?.options() ?? null,
+    const listener = new Listener(
+      { port: plan.port, route: plan.kind === 'http' ? { table: plan.routeTable } : { tls: contexts!.options() } },
       this.#listenerDeps,
     )
     const state = { name: plan.name, port: plan.port, address: `${binding.host}:${binding.port}`, error: null }

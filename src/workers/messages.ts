@@ -1,6 +1,6 @@
 /** What the primary and its workers tell each other. Sent by structured clone, so texts stay texts. */
 import type { MeshCertificate } from '../certificates/mesh-identity.ts'
-import type { DownstreamLimits } from '../listeners/http-listener.ts'
+import type { DownstreamLimits } from '../listeners/listener.ts'
 import type { LogLevel } from '../observability/logger.ts'
 import type { MetricsSnapshot } from '../observability/metrics-snapshot.ts'
 import type { PlanUpdate } from '../plan/parts.ts'

@@ -1,20 +1,19 @@
 /**
- * A listening port that speaks HTTP/1.1, in plain text or in TLS: sockets in, exchanges out. What a request is
- * answered is not decided here.
+ * HTTP/1.1 on connections that somebody else accepted, in plain text or in TLS that ended before: sockets in, exchanges
+ * out. What a request is answered is not decided here.
  */
 import { createServer, IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http'
-import { createServer as createTlsServer, type Server as TlsServer, type ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
-import type { SecureContextOptions, TLSSocket } from 'node:tls'
 import { type Epoch, Exchange, type ListenerFacts } from '../exchange/exchange.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import { admit, type AdmissionOptions } from './admission.ts'
 import { replyToClientError } from './client-error.ts'
-import { type ConnectionFacts, connectionFacts } from './connection-facts.ts'
+import type { ConnectionFacts } from './connection-facts.ts'
 import { lingerIfUnfinished } from './linger.ts'
+import type { ListenerState } from './listener-state.ts'
 
 /** Limits on clients; all times in ms. */
-export interface DownstreamLimits extends AdmissionOptions {
+export interface Http1Limits extends AdmissionOptions {
   /** Bytes of a request head; more is 431 (414 where the request line alone is longer). */
   readonly maxHeadBytes: number
   /** From the first byte of a head to its last; later is 408. 0: no limit. */
@@ -23,13 +22,11 @@ export interface DownstreamLimits extends AdmissionOptions {
   readonly requestTimeoutMs: number
   /** A connection without a request is closed after this long. */
   readonly idleTimeoutMs: number
-  /** Connections at a time; more are closed at once. 0: no limit. */
-  readonly maxConnections: number
 }
 
-/** What a listener needs from the rest of a worker. */
-export interface ListenerDeps {
-  readonly limits: DownstreamLimits
+/** What becomes of requests, by the rest of a worker. */
+export interface HttpDeps {
+  readonly limits: Http1Limits
   /** Asked once per request: the plan that the request begins with. */
   readonly epoch: () => Epoch
   /** Takes an admitted exchange to its answer. */
@@ -37,13 +34,6 @@ export interface ListenerDeps {
   readonly reply: (exchange: Exchange, reply: LocalReply) => void
   /** Once per exchange, when its answer is out or its client gone. */
   readonly onFinished: (exchange: Exchange) => void
-}
-
-/** TLS as the listener needs it; see tls-contexts.ts. */
-export interface TlsOptions {
-  readonly server: ServerOptions
-  /** Which route table a connection belongs to, by the server that its SNI chose. */
-  readonly routeTableOf: (socket: TLSSocket) => string
 }
 
 interface SocketFacts {
@@ -74,114 +64,67 @@ const kFacts: unique symbol = Symbol('sluice.connection')
 /** How often Node looks for heads and requests that take too long; the limits are that much coarser. */
 const CHECK_INTERVAL_MS = 1000
 
-/** `draining` turns true once and is read with every answer. */
-class Facts implements ListenerFacts {
-  readonly port: number
-  readonly tls: boolean
-  readonly routeTable: string
-  readonly #listener: HttpListener
-
-  constructor(listener: HttpListener, port: number, tls: boolean, routeTable: string) {
-    this.#listener = listener
-    this.port = port
-    this.tls = tls
-    this.routeTable = routeTable
-  }
-
-  get draining(): boolean {
-    return this.#listener.draining
-  }
-}
-
-export class HttpListener {
-  draining = false
+export class Http1Server {
   readonly #server: Server
-  readonly #deps: ListenerDeps
-  readonly #sockets = new Set<Socket>()
-  /** Requests whose answers are not out. */
-  active = 0
+  readonly #deps: HttpDeps
+  readonly #state: ListenerState
 
-  /** @param port The Gateway server's port. @param routeTable For plain text; TLS asks `tls` for each connection. */
-  constructor(port: number, routeTable: string, tls: TlsOptions | null, deps: ListenerDeps) {
+  constructor(state: ListenerState, deps: HttpDeps) {
     this.#deps = deps
+    this.#state = state
     const { limits } = deps
-    const options = {
-      maxHeaderSize: limits.maxHeadBytes,
-      headersTimeout: limits.headersTimeoutMs,
-      requestTimeout: limits.requestTimeoutMs,
-      keepAliveTimeout: limits.idleTimeoutMs,
-      connectionsCheckingInterval: CHECK_INTERVAL_MS,
-      // Checked in admission.ts, where the answer is logged and counted.
-      requireHostHeader: false,
-      noDelay: true,
-      highWaterMark: 64 * 1024,
-    }
     const onRequest: RequestListener = (req, res) => {
       this.#onRequest(req, res)
     }
-    this.#server =
-      tls === null ? createServer(options, onRequest) : createTlsServer({ ...options, ...tls.server }, onRequest)
+    // It listens nowhere: connections are put in.
+    this.#server = createServer(
+      {
+        maxHeaderSize: limits.maxHeadBytes,
+        headersTimeout: limits.headersTimeoutMs,
+        requestTimeout: limits.requestTimeoutMs,
+        keepAliveTimeout: limits.idleTimeoutMs,
+        connectionsCheckingInterval: CHECK_INTERVAL_MS,
+        // Checked in admission.ts, where the answer is logged and counted.
+        requireHostHeader: false,
+      },
+      onRequest,
+    )
     const server = this.#server
     // Node drops lines above this count silently; there must be enough of them left to see that there were too many.
     server.maxHeadersCount = limits.maxHeaders + 100
-    if (limits.maxConnections > 0) server.maxConnections = limits.maxConnections
     server.on('checkContinue', onRequest)
     server.on('checkExpectation', onRequest)
     server.on('connect', (req: IncomingMessage, socket: Socket) => {
       this.#onConnect(req, socket)
     })
-    server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket)
-      socket.once('close', () => this.#sockets.delete(socket))
-    })
-    server.on(tls === null ? 'connection' : 'secureConnection', (socket: KnownSocket) => {
-      const table = tls === null ? routeTable : tls.routeTableOf(socket as unknown as TLSSocket)
-      socket[kFacts] = {
-        connection: connectionFacts(socket),
-        listener: new Facts(this, port, tls !== null, table),
-        current: null,
-        latest: null,
-        failed: false,
-        unparsable: false,
-      }
-    })
     server.on('clientError', (error: Error, socket: Socket) => {
       this.#onClientError(error, socket)
     })
+    // Node begins to look for slow and idle connections when it listens.
+    server.emit('listening')
   }
 
-  /** What clients without SNI are shown; null: their handshakes fail. */
-  setDefaultCertificate(options: SecureContextOptions | null): void {
-    ;(this.#server as TlsServer).setSecureContext(options ?? {})
-  }
-
-  get connections(): number {
-    return this.#sockets.size
-  }
-
-  /** @param address Where to bind; several processes may bind the same address. */
-  async listen(address: { readonly host: string; readonly port: number }): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen({ host: address.host, port: address.port, reusePort: true, backlog: 4096 }, () => {
-        this.#server.off('error', reject)
-        this.#server.on('error', () => {})
-        resolve()
-      })
-    })
-  }
-
-  /** Accepts nothing more; resolves when the requests in flight are answered or `graceMs` have passed. */
-  async drain(graceMs: number): Promise<void> {
-    this.draining = true
-    this.#server.close()
-    this.#server.closeIdleConnections()
-    const end = performance.now() + graceMs
-    while (this.active > 0 && performance.now() < end) {
-      await new Promise((resolve) => setTimeout(resolve, 20))
-      this.#server.closeIdleConnections()
+  /** Serves what comes on a connection until it ends. */
+  take(socket: Socket, connection: ConnectionFacts, listener: ListenerFacts): void {
+    ;(socket as KnownSocket)[kFacts] = {
+      connection,
+      listener,
+      current: null,
+      latest: null,
+      failed: false,
+      unparsable: false,
     }
-    for (const socket of this.#sockets) socket.destroy()
+    this.#server.emit('connection', socket)
+  }
+
+  /** Closes connections without a request. */
+  closeIdle(): void {
+    this.#server.closeIdleConnections()
+  }
+
+  /** Stops looking for slow connections. */
+  close(): void {
+    this.#server.close()
   }
 
   #onRequest(req: IncomingMessage, res: ServerResponse): void {
@@ -210,7 +153,7 @@ export class HttpListener {
   #serve(req: IncomingMessage, res: ServerResponse, facts: SocketFacts): void {
     // Parsed behind a head that was refused (it may be the body of that one), or behind the last answer.
     if (facts.failed) return
-    this.active++
+    this.#state.active++
     const { exchange, reply } = admit(req, res, facts.listener, this.#deps.epoch(), facts.connection, this.#deps.limits)
     facts.current = exchange
     if (exchange.body !== 'none') lingerIfUnfinished(req, res)
@@ -224,7 +167,7 @@ export class HttpListener {
   /** The answer is out, or the connection is gone. */
   #onClose(exchange: Exchange): void {
     if (exchange.finished) return
-    this.active--
+    this.#state.active--
     exchange.onClientGone?.('DC', GONE)
     if (!exchange.res.writableFinished && exchange.details === '') {
       exchange.addFlag('DC')
@@ -291,7 +234,7 @@ export class HttpListener {
     exchange.authority = req.url ?? ''
     exchange.peerAddress = exchange.clientAddress = facts.connection.peer
     exchange.localAddress = facts.connection.local
-    this.active++
+    this.#state.active++
     res.once('close', () => {
       this.#onClose(exchange)
     })

@@ -1,0 +1,38 @@
+/** What all connections of one listener share, whatever is spoken on them. */
+import type { ListenerFacts } from '../exchange/exchange.ts'
+
+export class ListenerState {
+  /** Turns true once, and is read with every answer. */
+  draining = false
+  /** Requests whose answers are not out. */
+  active = 0
+  /** The Gateway server's port. */
+  readonly port: number
+
+  constructor(port: number) {
+    this.port = port
+  }
+
+  /** The facts of connections whose requests are looked up in `routeTable`. */
+  facts(tls: boolean, routeTable: string): ListenerFacts {
+    return new Facts(this, tls, routeTable)
+  }
+}
+
+class Facts implements ListenerFacts {
+  readonly port: number
+  readonly tls: boolean
+  readonly routeTable: string
+  readonly #state: ListenerState
+
+  constructor(state: ListenerState, tls: boolean, routeTable: string) {
+    this.#state = state
+    this.port = state.port
+    this.tls = tls
+    this.routeTable = routeTable
+  }
+
+  get draining(): boolean {
+    return this.#state.draining
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * A listener of the plan: an address, and the way of its connections from the socket to the protocol that is spoken on
+ * them: accepted, TLS ended where the plan says so, then HTTP.
+ */
+import type { Socket } from 'node:net'
+import type { SecureContextOptions, TLSSocket } from 'node:tls'
+import { Acceptor } from './acceptor.ts'
+import { connectionFacts } from './connection-facts.ts'
+import { type HttpDeps, type Http1Limits, Http1Server } from './http1-server.ts'
+import { ListenerState } from './listener-state.ts'
+import { type TerminationOptions, TlsTerminator } from './tls-terminator.ts'
+
+/** Limits on clients. */
+export interface DownstreamLimits extends Http1Limits {
+  /** Connections at a time; more are closed at once. 0: no limit. */
+  readonly maxConnections: number
+}
+
+/** What a listener needs from the rest of a worker. */
+export interface ListenerDeps extends HttpDeps {
+  readonly limits: DownstreamLimits
+}
+
+export interface ListenerOptions {
+  /** The Gateway server's port. */
+  readonly port: number
+  /** Whose routes are asked: a table's name in plain text; with TLS the server that SNI chose says it. */
+  readonly route: { readonly table: string } | { readonly tls: TerminationOptions }
+}
+
+/** How often it is looked whether the last answer is out. */
+const DRAIN_CHECK_MS = 20
+
+export class Listener {
+  readonly #state: ListenerState
+  readonly #acceptor: Acceptor
+  readonly #http: Http1Server
+  /** Null: plain text. */
+  readonly #tls: TlsTerminator | null
+
+  constructor({ port, route }: ListenerOptions, deps: ListenerDeps) {
+    const state = new ListenerState(port)
+    const http = new Http1Server(state, deps)
+    const { maxConnections } = deps.limits
+    this.#state = state
+    this.#http = http
+    if ('tls' in route) {
+      const terminator = new TlsTerminator(route.tls.server, (socket: TLSSocket) => {
+        http.take(socket, connectionFacts(socket), state.facts(true, route.tls.routeTableOf(socket)))
+      })
+      this.#tls = terminator
+      this.#acceptor = new Acceptor({ maxConnections, allowHalfOpen: false }, (socket) => {
+        terminator.take(socket)
+      })
+    } else {
+      const facts = state.facts(false, route.table)
+      this.#tls = null
+      this.#acceptor = new Acceptor({ maxConnections, allowHalfOpen: true }, (socket: Socket) => {
+        http.take(socket, connectionFacts(socket), facts)
+      })
+    }
+  }
+
+  /** What clients without SNI are shown; null: their handshakes fail. */
+  setDefaultCertificate(options: SecureContextOptions | null): void {
+    this.#tls?.setDefaultCertificate(options)
+  }
+
+  get connections(): number {
+    return this.#acceptor.connections
+  }
+
+  /** Requests whose answers are not out. */
+  get active(): number {
+    return this.#state.active
+  }
+
+  /** @throws The system's error where the address cannot be bound. */
+  async listen(address: { readonly host: string; readonly port: number }): Promise<void> {
+    await this.#acceptor.listen(address)
+  }
+
+  /** Accepts nothing more; resolves when the requests in flight are answered or `graceMs` have passed. */
+  async drain(graceMs: number): Promise<void> {
+    this.#state.draining = true
+    this.#acceptor.close()
+    this.#http.closeIdle()
+    const end = performance.now() + graceMs
+    while (this.#state.active > 0 && performance.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS))
+      this.#http.closeIdle()
+    }
+    this.#http.close()
+    this.#acceptor.destroyConnections()
+  }
+}
