@@ -6,6 +6,7 @@ import { Exchange } from '../../src/exchange/exchange.ts'
 import { BUCKET_BOUNDS, REQUEST_LABELS, SOURCE_LABELS } from '../../src/observability/metric-table.ts'
 import { createRequestMetrics } from '../../src/observability/request-metrics.ts'
 import { nanosPerCall, printTable } from './measure.ts'
+import { meshPlan } from '../../test/support/mesh-plan.ts'
 
 const registers = [new Registry()]
 const labelNames = [...SOURCE_LABELS, ...REQUEST_LABELS]
@@ -17,17 +18,7 @@ const histograms = ['duration', 'request_bytes', 'response_bytes'].map(
 
 const metrics = createRequestMetrics({ now: Date.now })
 const req = new IncomingMessage(new Socket())
-const mesh = {
-  accessLog: null,
-  pathNormalization: 'BASE' as const,
-  trustedProxies: 0,
-  serverHeader: null,
-  envoyDebugHeaders: true,
-  shadowHostSuffix: false,
-  http10: false,
-  requestBufferBytes: 0,
-  closedBy: [],
-}
+const mesh = meshPlan()
 const exchange = new Exchange(
   req,
   new ServerResponse(req),

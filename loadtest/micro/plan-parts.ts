@@ -3,6 +3,7 @@ import { nextParts, type Parts } from '../../src/plan/parts.ts'
 import type { Plan } from '../../src/plan/plan.ts'
 import type { VirtualHostPlan } from '../../src/plan/route.ts'
 import { median, printTable } from './measure.ts'
+import { meshPlan } from '../../test/support/mesh-plan.ts'
 
 const HOSTS = 10_000
 
@@ -26,17 +27,7 @@ function virtualHost(name: string, weight: number): VirtualHostPlan {
 
 function planOf(virtualHosts: Record<string, VirtualHostPlan>): Plan {
   return {
-    mesh: {
-      accessLog: null,
-      pathNormalization: 'BASE',
-      trustedProxies: 0,
-      serverHeader: null,
-      envoyDebugHeaders: true,
-      shadowHostSuffix: false,
-      http10: false,
-      requestBufferBytes: 0,
-      closedBy: [],
-    },
+    mesh: meshPlan(),
     policies: {
       jwt: [],
       authorization: { custom: [], audit: [], deny: [], allow: null, dryRun: { deny: [], allow: null } },

@@ -3,18 +3,9 @@ import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { Exchange } from '../../src/exchange/exchange.ts'
 import type { RoutingDeps } from '../../src/routing/compiled-route.ts'
+import { meshPlan } from '../../test/support/mesh-plan.ts'
 
-const mesh = {
-  accessLog: null,
-  pathNormalization: 'BASE' as const,
-  trustedProxies: 0,
-  serverHeader: null,
-  envoyDebugHeaders: true,
-  shadowHostSuffix: false,
-  http10: false,
-  requestBufferBytes: 0,
-  closedBy: [],
-}
+const mesh = meshPlan()
 
 export function exchangeFor(path: string): Exchange {
   const req = new IncomingMessage(new Socket())

@@ -8,13 +8,18 @@ const SERVER_NAME = 'istio-envoy'
 
 /** @param closedBy Security policies that are not understood. */
 export function compileMesh({ mesh }: CompileOptions, closedBy: readonly Origin[]): MeshPlan {
-  const { server, envoyDebugHeaders } = mesh.proxyHeaders
+  const { server, envoyDebugHeaders, attemptCount, requestId, xForwardedHost, xForwardedPort } = mesh.proxyHeaders
   return {
     accessLog: compileAccessLog(mesh),
     pathNormalization: mesh.pathNormalization === 'DEFAULT' ? 'BASE' : mesh.pathNormalization,
     trustedProxies: mesh.numTrustedProxies,
     serverHeader: server.disabled ? null : server.value || SERVER_NAME,
     envoyDebugHeaders: !envoyDebugHeaders.disabled,
+    attemptCountHeader: !attemptCount.disabled,
+    requestIdHeader: !requestId.disabled,
+    forwardedHostHeader: xForwardedHost.enabled,
+    forwardedPortHeader: xForwardedPort.enabled,
+    preserveHeaderCase: mesh.proxyHeaders.preserveHttp1HeaderCase,
     shadowHostSuffix: mesh.shadowHostSuffix,
     http10: mesh.http10,
     requestBufferBytes: mesh.requestBufferBytes,

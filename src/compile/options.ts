@@ -55,6 +55,11 @@ export interface MeshOptions {
     /** An empty value is Istio's `istio-envoy`; disabled lets the upstream's header pass. */
     readonly server: { readonly disabled: boolean; readonly value: string }
     readonly envoyDebugHeaders: { readonly disabled: boolean }
+    readonly attemptCount: { readonly disabled: boolean }
+    readonly requestId: { readonly disabled: boolean }
+    readonly xForwardedHost: { readonly enabled: boolean }
+    readonly xForwardedPort: { readonly enabled: boolean }
+    readonly preserveHttp1HeaderCase: boolean
   }
   /** The opposite of `DISABLE_SHADOW_HOST_SUFFIX`. */
   readonly shadowHostSuffix: boolean
@@ -96,7 +101,15 @@ export function defaultCompileOptions(): CompileOptions {
       accessLogEncoding: 'TEXT',
       accessLogFormat: '',
       numTrustedProxies: 0,
-      proxyHeaders: { server: { disabled: false, value: '' }, envoyDebugHeaders: { disabled: false } },
+      proxyHeaders: {
+        server: { disabled: false, value: '' },
+        envoyDebugHeaders: { disabled: false },
+        attemptCount: { disabled: false },
+        requestId: { disabled: false },
+        xForwardedHost: { enabled: false },
+        xForwardedPort: { enabled: false },
+        preserveHttp1HeaderCase: false,
+      },
       shadowHostSuffix: false,
       http10: false,
       requestBufferBytes: 1_048_576,

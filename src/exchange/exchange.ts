@@ -6,6 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { MeshPlan } from '../plan/plan.ts'
 import type { RoutePlan } from '../plan/route.ts'
+import type { Spelling } from './header-case.ts'
 import { headerValue, type HeaderList } from './headers.ts'
 
 /** Changes a list of headers in place. */
@@ -134,6 +135,8 @@ export class Exchange {
   responseHeadBytes = 0
   /** Headers that went to the client; null before. */
   responseHeaders: HeaderList | null = null
+  /** How the upstream wrote the names of its headers; null: in lower case they go out. */
+  responseSpelling: Spelling | null = null
   /** gRPC status of the answer, or empty. */
   grpcStatus = ''
   /** Moments on the monotonic clock; 0: not yet. The request's last byte came, the last try was sent. */

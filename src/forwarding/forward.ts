@@ -6,6 +6,7 @@
  * is a row of failure.ts.
  */
 import type { Exchange, HeaderEdit } from '../exchange/exchange.ts'
+import { spellingOfHead } from '../exchange/header-case.ts'
 import { headerValue, setHeader } from '../exchange/headers.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import { compileHeaderOperations } from '../exchange/header-operations.ts'
@@ -122,7 +123,7 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
     const deadline = (this.#deadline = compileDeadline(exchange, action.timeoutMs, retry?.perTryTimeoutMs ?? null))
     // Before the operations of the rule, which may take these headers away.
     deadline.tell(exchange, 0)
-    exchange.headers.push('x-envoy-attempt-count', '1')
+    if (exchange.epoch.mesh.attemptCountHeader) exchange.headers.push('x-envoy-attempt-count', '1')
     destination.editRequest?.(exchange.headers, exchange)
     editRequest?.(exchange.headers, exchange)
     destination.rewrite?.(exchange)
@@ -227,7 +228,8 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
   onOverflow(): void {
     this.#wait = null
     this.#releaseTry()
-    this.#reply(OVERFLOW)
+    const { headers: _headers, ...bare } = OVERFLOW
+    this.#reply(this.#exchange.epoch.mesh.envoyDebugHeaders ? OVERFLOW : bare)
   }
 
   /** The connection that this request waited for could not be made by another one. */
@@ -267,7 +269,9 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
     const { upstream } = exchange
     upstream.attempts++
     if (upstream.attempts > 1) {
-      setHeader(exchange.headers, 'x-envoy-attempt-count', String(upstream.attempts))
+      if (exchange.epoch.mesh.attemptCountHeader) {
+        setHeader(exchange.headers, 'x-envoy-attempt-count', String(upstream.attempts))
+      }
       const elapsedMs = this.#requestEndAt === 0 ? 0 : performance.now() - this.#requestEndAt
       this.#deadline!.tell(exchange, elapsedMs)
     }
@@ -381,6 +385,9 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
       if (exchange.epoch.mesh.envoyDebugHeaders) {
         setHeader(headers, 'x-envoy-upstream-service-time', String(upstream.serviceTimeMs))
       }
+    }
+    if (exchange.epoch.mesh.preserveHeaderCase && head.text !== undefined) {
+      exchange.responseSpelling = spellingOfHead(head.text)
     }
     exchange.details = 'via_upstream'
     // Operations may look at it.

@@ -1,6 +1,7 @@
 /** The last step of every response head, from an upstream or from the gateway itself (semantics §6.6). */
 import type { ServerResponse } from 'node:http'
 import type { Exchange } from '../exchange/exchange.ts'
+import { spell } from '../exchange/header-case.ts'
 import { type HeaderList, setHeader } from '../exchange/headers.ts'
 
 /**
@@ -39,7 +40,7 @@ export function sendHead(exchange: Exchange, status: number, headers: HeaderList
   exchange.status = status
   exchange.responseHeaders = headers
   exchange.responseStartMono = exchange.upstreamHeadMono || performance.now()
-  res.writeHead(status, headers)
+  res.writeHead(status, exchange.responseSpelling === null ? headers : spell(headers, exchange.responseSpelling))
 }
 
 /**

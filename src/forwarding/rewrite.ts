@@ -7,7 +7,7 @@
  */
 import { Buffer } from 'node:buffer'
 import type { Exchange } from '../exchange/exchange.ts'
-import { setHeader } from '../exchange/headers.ts'
+import { headerValue, setHeader } from '../exchange/headers.ts'
 import { compileLinearRegex } from '../lib/linear-regex.ts'
 import type { PathRewrite } from '../plan/route.ts'
 
@@ -60,10 +60,18 @@ export function compileRewrite(path: PathRewrite | undefined, host: string | und
       setPathname(exchange, rewritePath(exchange.pathname))
     }
     if (host !== undefined) {
+      if (exchange.epoch.mesh.forwardedHostHeader) appendForwardedHost(exchange)
       if (tellsOriginals) setHeader(exchange.headers, 'x-envoy-original-host', exchange.authority)
       exchange.authority = host
     }
   }
+}
+
+/** Source: envoy: source/common/http/utility.cc (`updateAuthority`). */
+function appendForwardedHost({ headers, authority }: Exchange): void {
+  const before = headerValue(headers, 'x-forwarded-host')
+  const last = before?.split(',').findLast((host) => host !== '')
+  if (last !== authority) setHeader(headers, 'x-forwarded-host', before ? `${before},${authority}` : authority)
 }
 
 function setPathname(exchange: Exchange, pathname: string): void {

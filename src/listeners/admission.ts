@@ -4,7 +4,9 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { portOf } from '../exchange/connection.ts'
 import { type Epoch, Exchange, type ListenerFacts } from '../exchange/exchange.ts'
+import { hasHeader, setHeader } from '../exchange/headers.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
 import { readHeaders, removeNominated, trustedClient } from './edge-headers.ts'
@@ -74,7 +76,7 @@ function check(exchange: Exchange, connection: ConnectionFacts, options: Admissi
   exchange.peerAddress = connection.peer
   exchange.clientAddress = connection.peer
   exchange.localAddress = connection.local
-  exchange.requestId = randomUUID()
+  if (mesh.requestIdHeader) exchange.requestId = randomUUID()
   const raw = req.rawHeaders
   if (raw.length > options.maxHeaders * 2) return TOO_MANY_HEADERS
 
@@ -89,6 +91,7 @@ function check(exchange: Exchange, connection: ConnectionFacts, options: Admissi
         : 'none'
   if (exchange.body === 'none') exchange.requestEndMono = exchange.startedMono
   exchange.grpc = isGrpc(read.contentType)
+  if (!mesh.requestIdHeader) exchange.requestId = read.requestId
 
   if (read.transferEncoding !== '' && read.transferEncoding.toLowerCase() !== 'chunked') return BAD_TRANSFER_ENCODING
 
@@ -146,7 +149,10 @@ function forwardedHeaders(
   const proto = listener.tls ? 'https' : 'http'
   headers.push('x-forwarded-proto', hops > 0 && forwardedProto !== '' ? forwardedProto : proto)
   headers.push('x-envoy-external-address', client ?? connection.peerIp)
-  headers.push('x-request-id', exchange.requestId)
+  if (exchange.requestId !== '') headers.push('x-request-id', exchange.requestId)
+  if (epoch.mesh.forwardedPortHeader && (hops === 0 || !hasHeader(headers, 'x-forwarded-port'))) {
+    setHeader(headers, 'x-forwarded-port', String(portOf(exchange.localAddress)))
+  }
 }
 
 /** Lower case, without the port; an IPv6 address without its brackets, as resources write it. */

@@ -39,7 +39,6 @@ const REMOVED = new Set([
   'x-envoy-upstream-rq-timeout-alt-response',
   'x-envoy-upstream-rq-timeout-ms',
   'x-forwarded-client-cert',
-  'x-request-id',
 ])
 
 /** A `connection` header must not make the gateway drop these: Envoy `Utility::sanitizeConnectionHeader`. */
@@ -61,6 +60,8 @@ export interface IncomingHeaders {
   forwardedProto: string
   connection: string
   upgrade: string
+  /** The client's own, which is not in the list. */
+  requestId: string
 }
 
 /** @param raw As Node gives them: `[name, value, …]` with names as the client wrote them. */
@@ -77,6 +78,7 @@ export function readHeaders(raw: readonly string[]): IncomingHeaders {
     forwardedProto: '',
     connection: '',
     upgrade: '',
+    requestId: '',
   }
   let referers = 0
   for (let i = 0; i < raw.length; i += 2) {
@@ -101,6 +103,9 @@ export function readHeaders(raw: readonly string[]): IncomingHeaders {
         continue
       case 'transfer-encoding':
         read.transferEncoding = read.transferEncoding === '' ? value : `${read.transferEncoding},${value}`
+        continue
+      case 'x-request-id':
+        read.requestId = value
         continue
       case 'content-length':
         read.contentLength = value

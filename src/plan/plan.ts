@@ -28,6 +28,16 @@ export interface MeshPlan {
   readonly serverHeader: string | null
   /** False: `x-envoy-upstream-service-time` and other x-envoy headers are not sent. */
   readonly envoyDebugHeaders: boolean
+  /** Upstreams are told the number of the try. */
+  readonly attemptCountHeader: boolean
+  /** False: no request gets an id, and a client's own stays. */
+  readonly requestIdHeader: boolean
+  /** `x-forwarded-host` gets the Host that a rewrite replaced. */
+  readonly forwardedHostHeader: boolean
+  /** `x-forwarded-port` is the local port; behind trusted proxies only where they do not say. */
+  readonly forwardedPortHeader: boolean
+  /** Header names of HTTP/1.1 pass as they were written, in both directions. */
+  readonly preserveHeaderCase: boolean
   /** True: mirrored requests carry Envoy's `-shadow` suffix in their Host. Istio's default is false. */
   readonly shadowHostSuffix: boolean
   /** Accept HTTP/1.0 requests (Istio: `PILOT_HTTP10`); otherwise they are 426. */

@@ -40,10 +40,7 @@ export function compileOptions(settings: Settings) {
       accessLogEncoding: mesh.accessLogEncoding,
       accessLogFormat: mesh.accessLogFormat,
       numTrustedProxies: gatewayTopology.numTrustedProxies,
-      proxyHeaders: {
-        server: { disabled: proxyHeaders.server.disabled, value: proxyHeaders.server.value },
-        envoyDebugHeaders: { disabled: proxyHeaders.envoyDebugHeaders.disabled },
-      },
+      proxyHeaders,
       shadowHostSuffix: settings.shadowHostSuffix,
       http10: downstream.http10,
       requestBufferBytes: upstream.requestBufferBytes,

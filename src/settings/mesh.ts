@@ -37,18 +37,24 @@ const proxyHeaders = group(
       disabled: flag('Leaves them out.', false),
     }),
     attemptCount: group('`x-envoy-attempt-count` on requests to upstreams.', {
-      disabled: flag('Leaves it out.', false, later),
+      disabled: flag('Leaves it out.', false),
     }),
     requestId: group('`x-request-id` on requests to upstreams.', {
-      disabled: flag('Leaves it out.', false, later),
+      disabled: flag("Makes none; a client's own then stays.", false),
     }),
     xForwardedHost: group('`x-forwarded-host` on requests whose host is rewritten.', {
-      enabled: flag('Adds it.', false, later),
+      enabled: flag('Adds the host before the rewrite.', false),
     }),
     xForwardedPort: group('`x-forwarded-port` on requests to upstreams.', {
-      enabled: flag('Adds it.', false, later),
+      enabled: flag(
+        'Adds the local port that the client connected to. Behind trusted proxies what they say stays.',
+        false,
+      ),
     }),
-    preserveHttp1HeaderCase: flag('Keeps the letter case of HTTP/1.1 header names.', false, later),
+    preserveHttp1HeaderCase: flag(
+      'Keeps the letter case of header names between HTTP/1.1 clients and upstreams, in both directions. Headers of the gateway itself are in lower case.',
+      false,
+    ),
   },
   { tolerant: true, unused: ['forwardedClientCert', 'setCurrentClientCertDetails', 'metadataExchangeHeaders'] },
 )

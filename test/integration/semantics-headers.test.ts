@@ -1,6 +1,7 @@
 /** Header operations of rules and destinations, and the headers that an edge adds, takes away and answers with. */
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
+import { defaultCompileOptions } from '../../src/compile/options.ts'
 import { ask, GATEWAY, raw, routes, service } from '../support/live.ts'
 import { headerLines, ruleList, type Seen, startEcho, startObserved } from '../support/observed.ts'
 
@@ -272,7 +273,7 @@ for (const [what, mesh, server, serviceTime] of [
   ['no debug headers', { envoyDebugHeaders: { disabled: true } }, 'istio-envoy', false],
 ] as const) {
   test(`proxyHeaders: ${what}`, async () => {
-    const defaults = { server: { disabled: false, value: '' }, envoyDebugHeaders: { disabled: false } }
+    const defaults = defaultCompileOptions().mesh.proxyHeaders
     const other = await startObserved(YAML, { mesh: { proxyHeaders: { ...defaults, ...mesh } } })
     try {
       const { headers, body } = await ask({
@@ -289,6 +290,76 @@ for (const [what, mesh, server, serviceTime] of [
     }
   })
 }
+
+const withHeaders = async (proxyHeaders: object, check: (port: number) => Promise<void>, more: object = {}) => {
+  const defaults = defaultCompileOptions().mesh.proxyHeaders
+  const other = await startObserved(YAML, { mesh: { proxyHeaders: { ...defaults, ...proxyHeaders }, ...more } })
+  try {
+    await check(other.port())
+  } finally {
+    await other.stop()
+  }
+}
+const seenAt = async (at: number, path: string, more: Partial<Parameters<typeof ask>[0]> = {}): Promise<Seen> =>
+  JSON.parse((await ask({ port: at, path, ...more })).body) as Seen
+
+test('proxyHeaders: upstreams are not told the number of the try', async () => {
+  await withHeaders({ attemptCount: { disabled: true } }, async (at) => {
+    const { headers } = await seenAt(at, '/', { headers: { 'x-envoy-attempt-count': '7' } })
+    assert.equal(headers['x-envoy-attempt-count'], undefined)
+  })
+})
+
+test('proxyHeaders: without request ids none is made, and a client’s own stays', async () => {
+  await withHeaders({ requestId: { disabled: true } }, async (at) => {
+    assert.equal((await seenAt(at, '/')).headers['x-request-id'], undefined)
+    assert.equal((await seenAt(at, '/', { headers: { 'x-request-id': 'mine' } })).headers['x-request-id'], 'mine')
+  })
+})
+
+test('proxyHeaders: x-forwarded-host gets the Host that a rule replaces, and no other', async () => {
+  const forwardedHost = async (at: number, path: string, before?: string) => {
+    const headers = before === undefined ? {} : { 'x-forwarded-host': before }
+    return (await seenAt(at, path, { headers, host: 'app.test:80' })).headers['x-forwarded-host']
+  }
+  await withHeaders({ xForwardedHost: { enabled: true } }, async (at) => {
+    assert.equal(await forwardedHost(at, '/'), undefined)
+    assert.equal(await forwardedHost(at, '/host/rule'), 'app.test:80')
+    assert.equal(await forwardedHost(at, '/host/rule', 'a.test'), 'a.test,app.test:80')
+    assert.equal(await forwardedHost(at, '/host/rule', 'a.test,app.test:80'), 'a.test,app.test:80')
+  })
+  assert.equal(await forwardedHost(port, '/host/rule'), undefined)
+})
+
+test('proxyHeaders: x-forwarded-port is the local port; a trusted proxy may say another', async () => {
+  const headers = { 'x-forwarded-port': '9' }
+  assert.equal((await seen('/', { headers })).headers['x-forwarded-port'], '9')
+  await withHeaders({ xForwardedPort: { enabled: true } }, async (at) => {
+    assert.equal((await seenAt(at, '/', { headers })).headers['x-forwarded-port'], String(at))
+  })
+  const trusting = { numTrustedProxies: 1 }
+  const check = async (at: number) => {
+    assert.equal((await seenAt(at, '/', { headers })).headers['x-forwarded-port'], '9')
+    assert.equal((await seenAt(at, '/')).headers['x-forwarded-port'], String(at))
+  }
+  await withHeaders({ xForwardedPort: { enabled: true } }, check, trusting)
+})
+
+test('proxyHeaders: names of headers pass as they were written, in both directions', async () => {
+  const request =
+    'GET / HTTP/1.1\r\nHost: app.test\r\nX-MixedCase: 1\r\nX-Reply: X-UpStream: 2\r\nConnection: close\r\n\r\n'
+  await withHeaders({ preserveHttp1HeaderCase: true }, async (at) => {
+    const { text } = await raw(at, request)
+    assert.match(text, /\r\nX-UpStream: 2\r\n/)
+    assert.match(text, /\r\nserver: istio-envoy\r\n/)
+    const { raw: names } = JSON.parse(text.slice(text.indexOf('{'), text.lastIndexOf('}') + 1)) as Seen
+    assert.ok(
+      names.includes('Host') && names.includes('X-MixedCase') && names.includes('x-forwarded-for'),
+      names.join(),
+    )
+  })
+  assert.match((await raw(port, request)).text, /\r\nx-upstream: 2\r\n/)
+})
 
 test('connection: close is answered with it, and the connection ends', async () => {
   for (const path of ['/', '/unavailable', '/nowhere']) {

@@ -20,6 +20,8 @@ export interface ResponseHead {
   readonly keepAlive: boolean
   /** Seconds of `Keep-Alive: timeout=N`, after which the upstream closes an idle connection; 0 if it did not say. */
   readonly keepAliveSeconds: number
+  /** The head as it came; absent where it was none of HTTP/1. */
+  readonly text?: string
 }
 
 /** Thrown for a head that cannot be trusted; the connection is then closed. */
@@ -107,7 +109,7 @@ export function parseResponseHead(text: string, method: string): ResponseHead {
     framing = UNTIL_CLOSE
     close = true
   }
-  return { status, headers, framing, keepAlive: !close, keepAliveSeconds }
+  return { status, headers, framing, keepAlive: !close, keepAliveSeconds, text }
 }
 
 function lowerCaseName(name: string): string {

@@ -4,6 +4,7 @@ import type { Plan } from '../../../src/plan/plan.ts'
 import type { Problem } from '../../../src/plan/problem.ts'
 import type { RoutePlan } from '../../../src/plan/route.ts'
 import { CERTIFICATE, PRIVATE_KEY } from './certificate.ts'
+import { meshPlan } from '../../support/mesh-plan.ts'
 
 export const SECRETS = ['hunter2', 'c2VjcmV0OnNlY3JldA', 'session-of-alice', 'PRIVATE KEY', PRIVATE_KEY.split('\n')[1]!]
 
@@ -37,17 +38,7 @@ function route(name: string, path: string, cluster: string): RoutePlan {
 const CLUSTER = 'outbound|80||shop.mesh.test'
 
 export const PLAN: Plan = {
-  mesh: {
-    accessLog: null,
-    pathNormalization: 'BASE',
-    trustedProxies: 0,
-    serverHeader: 'istio-envoy',
-    envoyDebugHeaders: true,
-    shadowHostSuffix: false,
-    http10: false,
-    requestBufferBytes: 1_048_576,
-    closedBy: [],
-  },
+  mesh: meshPlan(),
   policies: {
     jwt: [],
     authorization: { custom: [], audit: [], deny: [], allow: null, dryRun: { deny: [], allow: null } },

@@ -2,8 +2,8 @@
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { Exchange, type UpstreamFacts } from '../../../src/exchange/exchange.ts'
-import type { MeshPlan } from '../../../src/plan/plan.ts'
 import type { RoutePlan } from '../../../src/plan/route.ts'
+import { meshPlan } from '../../support/mesh-plan.ts'
 
 type Writable = { -readonly [Key in keyof Exchange]?: Exchange[Key] }
 
@@ -14,17 +14,7 @@ export interface ExchangeFacts extends Omit<Writable, 'upstream' | 'route'> {
   readonly tls?: boolean
 }
 
-const MESH: MeshPlan = {
-  accessLog: null,
-  pathNormalization: 'BASE',
-  trustedProxies: 0,
-  serverHeader: 'istio-envoy',
-  envoyDebugHeaders: true,
-  shadowHostSuffix: false,
-  http10: false,
-  requestBufferBytes: 1_048_576,
-  closedBy: [],
-}
+const MESH = meshPlan()
 
 /** A GET of `/` that an upstream answered with 200, with what `facts` say differently. */
 export function makeExchange(facts: ExchangeFacts = {}): Exchange {

@@ -5,6 +5,7 @@ import { Exchange, type Epoch, type ListenerFacts } from '../../../src/exchange/
 import type { LocalReply } from '../../../src/exchange/local-reply.ts'
 import type { PathMatch, RouteMatch, RoutePlan, VirtualHostPlan } from '../../../src/plan/route.ts'
 import type { RoutingDeps } from '../../../src/routing/compiled-route.ts'
+import { meshPlan } from '../../support/mesh-plan.ts'
 
 export interface RequestFacts {
   readonly method?: string
@@ -24,17 +25,7 @@ function epoch(envoyDebugHeaders: boolean): Epoch {
   return {
     generation: '1-test',
     generationHeader: null,
-    mesh: {
-      accessLog: null,
-      pathNormalization: 'BASE',
-      trustedProxies: 0,
-      serverHeader: null,
-      envoyDebugHeaders,
-      shadowHostSuffix: false,
-      http10: false,
-      requestBufferBytes: 1_048_576,
-      closedBy: [],
-    },
+    mesh: meshPlan({ serverHeader: null, envoyDebugHeaders }),
   }
 }
 
