@@ -12,11 +12,21 @@ import { systemTimers } from '../../src/lib/timers.ts'
 import type { ConnectionWaiter } from '../../src/upstreams/connection-pool.ts'
 import { Endpoint } from '../../src/upstreams/endpoint.ts'
 import { createTransport } from '../../src/upstreams/transport.ts'
+import type { UpstreamRequest } from '../../src/upstreams/stream.ts'
 import { cpuMicros, median, printTable } from './measure.ts'
 
 const CONCURRENCY = 32
 const REQUESTS = 15_000
 const ROUNDS = 5
+const REQUEST: UpstreamRequest = {
+  method: 'GET',
+  path: '/',
+  authority: 'bench.test',
+  scheme: 'http',
+  headers: ['x-bench', '1'],
+  body: 'none',
+  requestSpelling: null,
+}
 
 if (process.send !== undefined) {
   const body = Buffer.alloc(1024, 'x')
@@ -123,20 +133,18 @@ function byOwn(port: number): Send {
   }
   return () =>
     new Promise((resolve, reject) => {
-      endpoint
-        .acquire('bench.test', waiter)!
-        .send('GET', 'GET / HTTP/1.1\r\nhost: bench.test\r\nx-bench: 1\r\n\r\n', 'none', {
-          onInformational: () => {},
-          onHead: () => {},
-          onData: (_chunk, last) => {
-            if (last) resolve()
-            return true
-          },
-          onEnd: resolve,
-          onFailure: (reason) => {
-            reject(new Error(reason))
-          },
-          onDrain: () => {},
-        })
+      endpoint.acquire('bench.test', waiter)!.send(REQUEST, {
+        onInformational: () => {},
+        onHead: () => {},
+        onData: (_chunk, last) => {
+          if (last) resolve()
+          return true
+        },
+        onEnd: () => resolve(),
+        onFailure: (reason) => {
+          reject(new Error(reason))
+        },
+        onDrain: () => {},
+      })
     })
 }

@@ -135,7 +135,8 @@ export class Exchange {
   responseHeadBytes = 0
   /** Headers that went to the client; null before. */
   responseHeaders: HeaderList | null = null
-  /** How the upstream wrote the names of its headers; null: in lower case they go out. */
+  /** How the client, and the upstream, wrote the names of their headers; null: in lower case they go out. */
+  requestSpelling: Spelling | null = null
   responseSpelling: Spelling | null = null
   /** gRPC status of the answer, or empty. */
   grpcStatus = ''

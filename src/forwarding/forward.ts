@@ -6,8 +6,8 @@
  * is a row of failure.ts.
  */
 import type { Exchange, HeaderEdit } from '../exchange/exchange.ts'
-import { spellingOfHead } from '../exchange/header-case.ts'
-import { headerValue, setHeader } from '../exchange/headers.ts'
+import { spellingOf } from '../exchange/header-case.ts'
+import { type HeaderList, headerValue, setHeader } from '../exchange/headers.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import { compileHeaderOperations } from '../exchange/header-operations.ts'
 import type { ForwardAction, RoutePlan } from '../plan/route.ts'
@@ -16,8 +16,7 @@ import type { Wait } from '../upstreams/connection-gate.ts'
 import type { ConnectionWaiter } from '../upstreams/connection-pool.ts'
 import type { Endpoint } from '../upstreams/endpoint.ts'
 import type { FailureReason } from '../upstreams/failure-reason.ts'
-import type { Http1Connection, ResponseHandler } from '../upstreams/http1/connection.ts'
-import type { ResponseHead } from '../upstreams/http1/response-head.ts'
+import type { ResponseHandler, ResponseHead, UpstreamRequest, UpstreamStream } from '../upstreams/stream.ts'
 import { compileDestinations, type Destinations } from './destination.ts'
 import {
   CLUSTER_NOT_FOUND,
@@ -29,11 +28,10 @@ import {
   resetFlag,
   resetReply,
 } from './failure.ts'
-import { chooseMirrors, mirrorAuthority, type MirrorDeps, sendMirrored } from './mirror.ts'
+import { chooseMirrors, type MirrorDeps, mirrorHead, sendMirrored } from './mirror.ts'
 import { sendLocalReply } from './reply.ts'
 import { RequestBody } from './request-body.ts'
-import { requestHead } from './request-head.ts'
-import { endToEndHeaders, relayInformational, sendHead } from './response-head.ts'
+import { cutAnswer, relayData, relayEnd, relayHead, relayInformational } from './response.ts'
 import { type CompiledRetry, compileRetry } from './retry.ts'
 import { compileDeadline, type Deadline } from './timeout.ts'
 import { Timers } from './timers.ts'
@@ -72,9 +70,6 @@ export function compileForward(
   }
 }
 
-/** Bodies up to this size are joined with their head; beyond it the copy costs more than it saves. */
-const JOINED_BYTES = 16 * 1024
-
 class Forwarding implements ResponseHandler, ConnectionWaiter {
   readonly #exchange: Exchange
   readonly #compiled: CompiledForward
@@ -83,7 +78,7 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
   #endpoint: Endpoint | null = null
   #lastEndpoint: Endpoint | null = null
   #tried: Endpoint[] | null = null
-  #connection: Http1Connection | null = null
+  #stream: UpstreamStream | null = null
   /** Set while the try waits for a connection. */
   #wait: Wait | null = null
   /** What consistent hashing goes by; null: nothing. The same for all tries. */
@@ -93,7 +88,7 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
   #body: RequestBody | null = null
   #mirrors: ReturnType<typeof chooseMirrors> | null = null
   /** What copies begin with: the head of the first try. */
-  #mirrorHead = ''
+  #mirrorHead: UpstreamRequest | null = null
   #deadline: Deadline | null = null
   readonly #timers = new Timers()
   /** When the request was complete, on the monotonic clock; 0 before. */
@@ -131,6 +126,7 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
     if (plan.transport.kind === 'unsupported') return this.#refuse(plan.transport.reason)
     if (plan.protocol === 'http2') return this.#refuse('HTTP/2 to upstreams is not served by this version')
 
+    if (exchange.epoch.mesh.preserveHeaderCase) exchange.requestSpelling = spellingOf(exchange.req.rawHeaders)
     this.#hash = cluster.hashOf(exchange)
     if (action.mirrors !== undefined) this.#mirrors = chooseMirrors(action.mirrors, this.#deps.random)
     if (exchange.body === 'none') this.#onRequestEnd()
@@ -151,12 +147,10 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
     }
   }
 
-  onInformational(status: number, headers: string[]): void {
-    const { req, res } = this.#exchange
+  onInformational(status: number, headers: HeaderList): void {
     // After a 100 the client has begun to send what no second try would ask for.
     if (status === 100) this.#continued = true
-    // HTTP/1.0 knows no answers before the answer.
-    if (req.httpVersion === '1.1') relayInformational(res, status, headers)
+    relayInformational(this.#exchange, status, headers)
   }
 
   onHead(head: ResponseHead, more: boolean): void {
@@ -180,38 +174,27 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
   }
 
   onData(chunk: Buffer, last: boolean): boolean {
-    const exchange = this.#exchange
-    exchange.bytesSent += chunk.length
     this.#deps.onPassed(chunk.length)
-    if (last) {
-      // Text joins the head in one write; bytes would go out beside it in a writev, which costs more.
-      if (chunk.length <= JOINED_BYTES) exchange.res.end(chunk.toString('latin1'), 'latin1')
-      else exchange.res.end(chunk)
-      this.#finish()
-      return true
-    }
-    if (exchange.res.write(chunk)) return true
-    exchange.res.once('drain', () => this.#connection?.resume())
-    return false
+    const more = relayData(this.#exchange, chunk, last)
+    if (last) this.#finish()
+    else if (!more) this.#exchange.res.once('drain', () => this.#stream?.resume())
+    return more
   }
 
-  onEnd(): void {
-    this.#exchange.res.end()
+  onEnd(trailers: HeaderList | null): void {
+    relayEnd(this.#exchange, trailers)
     this.#finish()
   }
 
   onFailure(reason: FailureReason, detail: string): void {
     const exchange = this.#exchange
-    if (this.#connection?.connected !== true) this.#endpoint!.connectFailures++
+    if (this.#stream?.connected !== true) this.#endpoint!.connectFailures++
     this.#cluster!.onLocalFailure(this.#endpoint!)
     this.#releaseTry()
     exchange.upstream.failureReason = detail
     if (this.#committed) {
-      exchange.addFlag(resetFlag(reason))
-      exchange.details = resetDetails('after', reason, detail)
       this.#finish()
-      // A clean end would make half an answer look whole.
-      exchange.res.destroy()
+      cutAnswer(exchange, resetFlag(reason), resetDetails('after', reason, detail))
       return
     }
     this.#retryOr(reason, resetReply(reason, detail, exchange.upstream.attempts > 1))
@@ -238,17 +221,18 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
     this.onFailure(reason, detail)
   }
 
-  onConnection(connection: Http1Connection): void {
+  onConnection(stream: UpstreamStream): void {
     const exchange = this.#exchange
     this.#wait = null
-    this.#connection = connection
-    connection.send(exchange.method, requestHead(exchange, exchange.authority), exchange.body, this)
+    this.#stream = stream
+    exchange.upstream.protocol = stream.protocol
+    stream.send(exchange, this)
     exchange.upstreamStartMono = performance.now()
     if (this.#mirrors !== null && exchange.upstream.attempts === 1) {
-      this.#mirrorHead = requestHead(exchange, mirrorAuthority(exchange))
+      this.#mirrorHead = mirrorHead(exchange)
       if (this.#body === null) this.#mirror(null)
     }
-    if (this.#body !== null) this.#body.attach(connection)
+    if (this.#body !== null) this.#body.attach(stream)
     if (this.#requestEndAt !== 0) this.#startPerTryTimer()
   }
 
@@ -278,12 +262,12 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
     upstream.endpoint = endpoint.key
     upstream.endpointLabels = endpoint.plan.labels ?? null
     upstream.localAddress = ''
-    upstream.protocol = 'HTTP/1.1'
+    upstream.protocol = ''
     this.#endpoint = endpoint
     endpoint.active++
     endpoint.total++
-    const connection = endpoint.acquire(exchange.authority, this)
-    if (connection !== null) this.onConnection(connection)
+    const stream = endpoint.acquire(exchange.authority, this)
+    if (stream !== null) this.onConnection(stream)
   }
 
   #onRequestEnd(): void {
@@ -295,7 +279,7 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
     this.#timers.startTotal(this.#deadline!.totalMs, () => {
       this.#onTimeout()
     })
-    if (this.#connection !== null && !this.#committed) this.#startPerTryTimer()
+    if (this.#stream !== null && !this.#committed) this.#startPerTryTimer()
     if (this.#body !== null && this.#mirrors !== null) this.#mirror(this.#body.whole)
   }
 
@@ -307,13 +291,11 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
 
   #onTimeout(): void {
     // One that only waited says nothing about its endpoint.
-    if (this.#connection !== null && !this.#committed) this.#cluster!.onLocalFailure(this.#endpoint!)
+    if (this.#stream !== null && !this.#committed) this.#cluster!.onLocalFailure(this.#endpoint!)
     this.#abortTry()
     if (this.#committed) {
-      this.#exchange.addFlag('UT')
-      this.#exchange.details = 'response_timeout'
       this.#finish()
-      this.#exchange.res.destroy()
+      cutAnswer(this.#exchange, 'UT', 'response_timeout')
     } else {
       this.#reply(REQUEST_TIMEOUT)
     }
@@ -375,39 +357,16 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
     this.#committed = true
     this.#timers.endTry()
     if (this.#mirrors === null) this.#body?.forget()
-    const { upstream } = exchange
-    upstream.localAddress = this.#connection!.localAddress
-    const headers = endToEndHeaders(head.headers)
-    exchange.upstreamHeadMono = performance.now()
-    // An answer that comes before the request has ended took no time that could be told.
-    if (this.#requestEndAt !== 0) {
-      upstream.serviceTimeMs = Math.floor(exchange.upstreamHeadMono - this.#requestEndAt)
-      if (exchange.epoch.mesh.envoyDebugHeaders) {
-        setHeader(headers, 'x-envoy-upstream-service-time', String(upstream.serviceTimeMs))
-      }
-    }
-    if (exchange.epoch.mesh.preserveHeaderCase && head.text !== undefined) {
-      exchange.responseSpelling = spellingOfHead(head.text)
-    }
-    exchange.details = 'via_upstream'
-    // Operations may look at it.
-    exchange.status = head.status
-    if (exchange.grpc) exchange.grpcStatus = headerValue(headers, 'grpc-status') ?? ''
-    exchange.responseOperations?.(headers, exchange)
-    sendHead(exchange, head.status, headers)
-    if (!more && head.framing.kind !== 'none') exchange.res.flushHeaders()
+    exchange.upstream.localAddress = this.#stream!.localAddress
+    relayHead(exchange, head, more, this.#requestEndAt)
   }
 
   #mirror(body: Buffer | null): void {
-    const exchange = this.#exchange
     // Too long to keep: the copy is given up, as Envoy does.
     if (body === null && this.#body !== null) return
     const request = {
-      method: exchange.method,
-      authority: mirrorAuthority(exchange),
-      head: this.#mirrorHead,
+      head: this.#mirrorHead!,
       body,
-      chunked: exchange.body === 'chunked',
       timeoutMs: this.#deadline!.totalMs,
     }
     for (const mirror of this.#mirrors!) sendMirrored(mirror, request, this.#deps)
@@ -418,7 +377,7 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
   #abortTry(): void {
     this.#wait?.cancel()
     this.#wait = null
-    this.#connection?.abort()
+    this.#stream?.abort()
     this.#releaseTry()
   }
 
@@ -426,8 +385,8 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
     this.#timers.endTry()
     this.#body?.detach()
     if (this.#endpoint === null) return
-    this.#exchange.upstream.localAddress = this.#connection?.localAddress ?? ''
-    this.#connection = null
+    this.#exchange.upstream.localAddress = this.#stream?.localAddress ?? ''
+    this.#stream = null
     this.#endpoint.active--
     this.#lastEndpoint = this.#endpoint
     this.#endpoint = null
@@ -443,7 +402,7 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
   #finish(): void {
     this.#done = true
     if (this.#endpoint !== null) {
-      this.#connection = null
+      this.#stream = null
       this.#endpoint.active--
       this.#endpoint = null
     }

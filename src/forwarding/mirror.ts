@@ -8,7 +8,7 @@ import type { Cluster } from '../upstreams/cluster.ts'
 import type { Wait } from '../upstreams/connection-gate.ts'
 import type { ConnectionWaiter } from '../upstreams/connection-pool.ts'
 import type { Endpoint } from '../upstreams/endpoint.ts'
-import type { Http1Connection, ResponseHandler } from '../upstreams/http1/connection.ts'
+import type { ResponseHandler, UpstreamRequest, UpstreamStream } from '../upstreams/stream.ts'
 import { MAX_TIMER_MS } from './timeout.ts'
 
 /** Copies in flight in one worker; past it copies are dropped, so that a dead mirror costs bounded memory. */
@@ -22,13 +22,8 @@ export interface MirrorDeps {
 }
 
 export interface MirroredRequest {
-  readonly method: string
-  /** Host of the copy. */
-  readonly authority: string
-  /** With its empty line. */
-  readonly head: string
+  readonly head: UpstreamRequest
   readonly body: Buffer | null
-  readonly chunked: boolean
   readonly timeoutMs: number | null
 }
 
@@ -52,7 +47,7 @@ class Copy implements ResponseHandler, ConnectionWaiter {
   readonly #endpoint: Endpoint
   readonly #deps: MirrorDeps
   readonly #timer: NodeJS.Timeout
-  #connection: Http1Connection | null = null
+  #connection: UpstreamStream | null = null
   #wait: Wait | null = null
   #done = false
 
@@ -75,7 +70,7 @@ class Copy implements ResponseHandler, ConnectionWaiter {
   }
 
   start(): void {
-    const connection = this.#endpoint.acquire(this.#request.authority, this)
+    const connection = this.#endpoint.acquire(this.#request.head.authority, this)
     if (connection !== null) this.onConnection(connection)
   }
 
@@ -91,14 +86,14 @@ class Copy implements ResponseHandler, ConnectionWaiter {
     this.#settle()
   }
 
-  onConnection(connection: Http1Connection): void {
-    const { method, head, body, chunked } = this.#request
+  onConnection(connection: UpstreamStream): void {
+    const { head, body } = this.#request
     this.#connection = connection
     const isEmpty = body === null || body.length === 0
-    connection.send(method, head, isEmpty ? 'none' : chunked ? 'chunked' : 'length', this)
+    connection.send(isEmpty ? { ...head, body: 'none' } : head, this)
     if (isEmpty) return
     connection.write(body)
-    connection.endRequest()
+    connection.endRequest(null)
   }
 
   onInformational(): void {}
@@ -129,9 +124,11 @@ class Copy implements ResponseHandler, ConnectionWaiter {
   }
 }
 
-/** Host of a copy. */
-export function mirrorAuthority({ authority, epoch }: Exchange): string {
-  return epoch.mesh.shadowHostSuffix ? shadowAuthority(authority) : authority
+/** The head of a copy; the exchange's own changes with every try. */
+export function mirrorHead(exchange: Exchange): UpstreamRequest {
+  const { method, path, authority, scheme, headers, body, requestSpelling, epoch } = exchange
+  const host = epoch.mesh.shadowHostSuffix ? shadowAuthority(authority) : authority
+  return { method, path, authority: host, scheme, headers: [...headers], body, requestSpelling }
 }
 
 /** Envoy's traditional Host of a copy: `-shadow` before the port. */

@@ -3,12 +3,13 @@
  * the request can be sent again or mirrored. Past the bound nothing is kept and there is no second try.
  */
 import type { IncomingMessage } from 'node:http'
+import type { HeaderList } from '../exchange/headers.ts'
 
 /** Where the body goes: the connection of the current try. */
 export interface BodySink {
   /** False: wait for {@link RequestBody.onDrain}. */
   write(chunk: Buffer): boolean
-  endRequest(): void
+  endRequest(trailers: HeaderList | null): void
 }
 
 export class RequestBody {
@@ -52,7 +53,7 @@ export class RequestBody {
     this.#sink = sink
     let more = true
     for (const chunk of this.#kept ?? []) more = sink.write(chunk)
-    if (this.ended) sink.endRequest()
+    if (this.ended) sink.endRequest(null)
     else if (!this.#started) this.#start()
     else if (more) this.#req.resume()
   }
@@ -89,7 +90,7 @@ export class RequestBody {
     })
     this.#req.on('end', () => {
       this.ended = true
-      this.#sink?.endRequest()
+      this.#sink?.endRequest(null)
       this.#onEnd()
     })
   }

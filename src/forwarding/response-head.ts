@@ -52,7 +52,7 @@ function mustClose({ listener, req, res, body }: Exchange): boolean {
 }
 
 /** Passes on an answer before the answer. One that Node cannot write is dropped: the client can do without. */
-export function relayInformational(res: ServerResponse, status: number, headers: HeaderList): void {
+export function writeInformational(res: ServerResponse, status: number, headers: HeaderList): void {
   if (res.headersSent || res.destroyed) return
   if (status === 100) res.writeContinue()
   else if (status === 102) res.writeProcessing()

@@ -7,7 +7,7 @@ import { hasHeader, headerValue } from '../exchange/headers.ts'
 import type { ClusterPlan } from '../plan/cluster.ts'
 import type { RetryPolicy } from '../plan/route.ts'
 import type { FailureReason } from '../upstreams/failure-reason.ts'
-import type { ResponseHead } from '../upstreams/http1/response-head.ts'
+import type { ResponseHead } from '../upstreams/stream.ts'
 
 /** gRPC statuses by the names that `retry_on` has for them. */
 const GRPC_CONDITIONS: Readonly<Record<string, string>> = {

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { ConnectFailure, ConnectionGate, Wait, Waiter } from './connection-gate.ts'
 import { type ConnectionOwner, Http1Connection } from './http1/connection.ts'
+import type { UpstreamStream } from './stream.ts'
 
 /** What all connections of a cluster have in common. */
 export interface ConnectionSettings {
@@ -18,7 +19,7 @@ export interface ConnectionSettings {
 }
 
 /** A request that wants a connection. After `onQueued`, one of the others is called, once, unless it cancels. */
-export interface ConnectionWaiter extends Waiter<Http1Connection> {
+export interface ConnectionWaiter extends Waiter<UpstreamStream> {
   /** There is no connection at once. */
   onQueued(wait: Wait): void
 }

@@ -13,10 +13,9 @@ import type { Wait } from '../../upstreams/connection-gate.ts'
 import type { ConnectionWaiter } from '../../upstreams/connection-pool.ts'
 import type { Endpoint } from '../../upstreams/endpoint.ts'
 import type { FailureReason } from '../../upstreams/failure-reason.ts'
-import type { Http1Connection, ResponseHandler } from '../../upstreams/http1/connection.ts'
-import type { ResponseHead } from '../../upstreams/http1/response-head.ts'
+import type { ResponseHandler, ResponseHead, UpstreamRequest, UpstreamStream } from '../../upstreams/stream.ts'
 import type { Clusters } from './ext-authz.ts'
-import { compileNames, isConnectionHeader, pickHeaders } from './header-rules.ts'
+import { compileNames, pickHeaders } from './header-rules.ts'
 import { type CheckedBody, type Checker, MAX_ANSWER_BYTES, PARTIAL_BODY_HEADER, type Verdict } from './verdict.ts'
 
 /** By this header an HTTP authorizer says what is to be taken off the request, names with commas between them. */
@@ -43,7 +42,7 @@ export function createHttpChecker(
     }
     const check = new Check(
       cluster,
-      { method: exchange.method, serverName: provider.host, head: writeHead(exchange, body), body },
+      { serverName: provider.host, head: writeHead(exchange, body), body },
       (head, answer) => done(judge(head, answer)),
       (reason) => done({ kind: 'error', reason }),
     )
@@ -54,20 +53,29 @@ export function createHttpChecker(
   }
 }
 
-function compileHead(protocol: ExtAuthzHttpPlan): (exchange: Exchange, body: CheckedBody | null) => string {
+function compileHead(protocol: ExtAuthzHttpPlan): (exchange: Exchange, body: CheckedBody | null) => UpstreamRequest {
   const isListed = compileNames(protocol.requestHeaders)
   const isSent = (name: string) => name !== PARTIAL_BODY_HEADER && (ALWAYS_SENT.includes(name) || isListed(name))
   const addOwn: HeaderEdit | null = compileHeaderOperations({ remove: [], set: protocol.additionalHeaders, add: [] })
   return (exchange, body) => {
-    const headers: HeaderList = pickHeaders(exchange.headers, isSent)
-    if (body !== null) headers.push(PARTIAL_BODY_HEADER, String(body.partial))
-    addOwn?.(headers, exchange)
-    removeHeader(headers, 'host')
-    let head = `${exchange.method} ${protocol.pathPrefix}${exchange.path} HTTP/1.1\r\nhost: ${exchange.authority}\r\n`
-    for (let i = 0; i < headers.length; i += 2) {
-      if (!isConnectionHeader(headers[i]!)) head += `${headers[i]}: ${headers[i + 1]}\r\n`
+    const picked: HeaderList = pickHeaders(exchange.headers, isSent)
+    if (body !== null) picked.push(PARTIAL_BODY_HEADER, String(body.partial))
+    addOwn?.(picked, exchange)
+    removeHeader(picked, 'host')
+    const headers = pickHeaders(picked, () => true)
+    const length = body?.bytes.length ?? 0
+    headers.push('content-length', String(length))
+    const { method, path, authority, scheme } = exchange
+    const target = protocol.pathPrefix + path
+    return {
+      method,
+      path: target,
+      authority,
+      scheme,
+      headers,
+      body: length === 0 ? 'none' : 'length',
+      requestSpelling: null,
     }
-    return `${head}content-length: ${body?.bytes.length ?? 0}\r\n\r\n`
   }
 }
 
@@ -109,10 +117,9 @@ function changes<How extends 'set' | 'add'>(headers: HeaderList, how: How) {
 }
 
 interface CheckRequest {
-  readonly method: string
   /** Name that the authorizer's certificate has to be for, where its cluster does not say; never the client's Host. */
   readonly serverName: string
-  readonly head: string
+  readonly head: UpstreamRequest
   readonly body: CheckedBody | null
 }
 
@@ -123,7 +130,7 @@ class Check implements ResponseHandler, ConnectionWaiter {
   readonly #onAnswer: (head: ResponseHead, body: Buffer) => void
   readonly #onError: (reason: string) => void
   #endpoint: Endpoint | null = null
-  #connection: Http1Connection | null = null
+  #connection: UpstreamStream | null = null
   #wait: Wait | null = null
   #head: ResponseHead | null = null
   readonly #chunks: Buffer[] = []
@@ -170,15 +177,14 @@ class Check implements ResponseHandler, ConnectionWaiter {
     this.#fail(`connecting to it failed: ${detail || reason}`)
   }
 
-  onConnection(connection: Http1Connection): void {
-    const { method, head, body } = this.#request
+  onConnection(connection: UpstreamStream): void {
+    const { head, body } = this.#request
     this.#wait = null
     this.#connection = connection
-    const isEmpty = body === null || body.bytes.length === 0
-    connection.send(method, head, isEmpty ? 'none' : 'length', this)
-    if (isEmpty) return
-    connection.write(body.bytes)
-    connection.endRequest()
+    connection.send(head, this)
+    if (head.body === 'none') return
+    connection.write(body!.bytes)
+    connection.endRequest(null)
   }
 
   onInformational(): void {}
@@ -212,7 +218,7 @@ class Check implements ResponseHandler, ConnectionWaiter {
     if (!connection.connected) endpoint.connectFailures++
     this.#cluster.onLocalFailure(endpoint)
     // An idle connection may be closed by its other side just then; nothing has been decided, so it is asked again.
-    const mayRetry = reason === 'connection-termination' && connection.requests > 1 && this.#head === null
+    const mayRetry = reason === 'connection-termination' && connection.reused && this.#head === null
     if (mayRetry && this.#tries === 1) {
       endpoint.active--
       this.#endpoint = null

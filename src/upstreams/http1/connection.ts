@@ -11,26 +11,10 @@ import type { HeaderList } from '../../exchange/headers.ts'
 import { connectFailure, tlsFailure } from '../connect-failure.ts'
 import type { ConnectFailure } from '../connection-gate.ts'
 import type { FailureReason } from '../failure-reason.ts'
+import type { ResponseHandler, UpstreamRequest, UpstreamStream } from '../stream.ts'
 import { ChunkedDecoder } from './chunked-decoder.ts'
-import { type BodyFraming, MalformedResponse, parseResponseHead, type ResponseHead } from './response-head.ts'
-
-/** What becomes of a request. After `onEnd`, `onFailure`, or a call of `abort()`, nothing more is called. */
-export interface ResponseHandler {
-  /** 100, 103 and other answers before the answer. */
-  onInformational(status: number, headers: HeaderList): void
-  /** @param more Whether body bytes follow in the same turn, so that head and body can leave together. */
-  onHead(head: ResponseHead, more: boolean): void
-  /**
-   * @param last The body ends here; no `onEnd` follows.
-   * @returns False to stop reading until {@link Http1Connection.resume}.
-   */
-  onData(chunk: Buffer, last: boolean): boolean
-  onEnd(): void
-  /** @param detail Envoy's "transport failure reason", or empty. */
-  onFailure(reason: FailureReason, detail: string): void
-  /** What was written has left: the request's body may go on. */
-  onDrain(): void
-}
+import { requestHead } from './request-head.ts'
+import { type BodyFraming, type Http1ResponseHead, MalformedResponse, parseResponseHead } from './response-head.ts'
 
 /** The pool that a connection belongs to. */
 export interface ConnectionOwner {
@@ -50,7 +34,8 @@ const MAX_HEAD_BYTES = 60 * 1024
 
 const LAST_CHUNK = '0\r\n\r\n'
 
-export class Http1Connection {
+export class Http1Connection implements UpstreamStream {
+  readonly protocol = 'HTTP/1.1'
   /** Requests sent so far. */
   requests = 0
   /** When it was begun, in ms of the monotonic clock. */
@@ -59,7 +44,6 @@ export class Http1Connection {
   idleSince = 0
   /** Seconds after which the upstream said that it closes an idle connection; 0: it did not say. */
   keepAliveSeconds = 0
-  /** `ADDRESS:PORT` of this side, once connected. */
   localAddress = ''
 
   readonly #socket: Socket
@@ -118,18 +102,17 @@ export class Http1Connection {
     })
   }
 
-  /** Whether the connection has ever been established, its peer verified: what fails before is a connection failure. */
   get connected(): boolean {
     return this.#connected
   }
 
-  /**
-   * Sends a request head.
-   *
-   * @param head All of it, its empty line included, as latin1 text.
-   * @param body `none`: the request ends with its head. Otherwise write() and endRequest() follow.
-   */
-  send(method: string, head: string, body: 'none' | 'length' | 'chunked', handler: ResponseHandler): void {
+  get reused(): boolean {
+    return this.requests > 1
+  }
+
+  send(request: UpstreamRequest, handler: ResponseHandler): void {
+    const { method, body } = request
+    const head = requestHead(request)
     this.requests++
     this.#handler = handler
     this.#method = method
@@ -140,7 +123,6 @@ export class Http1Connection {
     else this.#held.push(head)
   }
 
-  /** Sends body bytes; false: wait for `onDrain`. */
   write(chunk: Buffer): boolean {
     if (this.#held !== null) return this.#hold(chunk)
     if (!this.#chunkedRequest) return this.#socket.write(chunk)
@@ -153,19 +135,18 @@ export class Http1Connection {
     return more
   }
 
-  endRequest(): void {
+  endRequest(_trailers: HeaderList | null): void {
     this.#requestEnded = true
     if (!this.#chunkedRequest) return
     if (this.#held === null) this.#socket.write(LAST_CHUNK, 'latin1')
     else this.#held.push(LAST_CHUNK)
   }
 
-  /** Reads on after `onData` returned false. */
   resume(): void {
     this.#socket.resume()
   }
 
-  /** Gives up the request, and the connection with it: there is no other way to end a request in HTTP/1.1. */
+  /** And gives up the connection with it: there is no other way to end a request in HTTP/1.1. */
   abort(): void {
     this.#handler = null
     this.close()
@@ -258,7 +239,7 @@ export class Http1Connection {
         handler.onHead(head, at < buffer.length)
         if (head.framing.kind === 'none' && this.#handler === handler) {
           this.#finish(at === buffer.length)
-          handler.onEnd()
+          handler.onEnd(null)
         }
         continue
       }
@@ -277,7 +258,7 @@ export class Http1Connection {
         })
         if (this.#decoder!.done && this.#handler === handler) {
           this.#finish(at === buffer.length)
-          handler.onEnd()
+          handler.onEnd(null)
         }
       } else {
         const part = at === 0 ? buffer : buffer.subarray(at)
@@ -287,7 +268,7 @@ export class Http1Connection {
     }
   }
 
-  #startBody(head: ResponseHead): void {
+  #startBody(head: Http1ResponseHead): void {
     this.#framing = head.framing
     this.#reusable = head.keepAlive
     this.keepAliveSeconds = head.keepAliveSeconds
@@ -319,7 +300,7 @@ export class Http1Connection {
       const handler = this.#handler
       this.#reusable = false
       this.#finish(false)
-      handler?.onEnd()
+      handler?.onEnd(null)
     } else {
       this.#fail('connection-termination', tlsFailure(this.#socket, this.#error))
     }

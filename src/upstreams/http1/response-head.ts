@@ -3,6 +3,7 @@
  * (response smuggling, RFC 9112 §11.1 and §11.2). What RFC 9112 leaves to taste is refused.
  */
 import type { HeaderList } from '../../exchange/headers.ts'
+import type { ResponseHead } from '../stream.ts'
 
 /** How the end of a body is known. */
 export type BodyFraming =
@@ -12,16 +13,12 @@ export type BodyFraming =
   /** The connection's end is the body's end. */
   | { readonly kind: 'until-close' }
 
-export interface ResponseHead {
-  readonly status: number
-  readonly headers: HeaderList
+export interface Http1ResponseHead extends ResponseHead {
   readonly framing: BodyFraming
   /** The connection can be used again once the body has been read. */
   readonly keepAlive: boolean
   /** Seconds of `Keep-Alive: timeout=N`, after which the upstream closes an idle connection; 0 if it did not say. */
   readonly keepAliveSeconds: number
-  /** The head as it came; absent where it was none of HTTP/1. */
-  readonly text?: string
 }
 
 /** Thrown for a head that cannot be trusted; the connection is then closed. */
@@ -50,7 +47,7 @@ const knownNames = new Map<string, string>()
  * @param text The head as latin1 text, without the empty line that ends it.
  * @param method The request's method: an answer to HEAD has no body whatever its headers say.
  */
-export function parseResponseHead(text: string, method: string): ResponseHead {
+export function parseResponseHead(text: string, method: string): Http1ResponseHead {
   if (FORBIDDEN.test(text)) throw new MalformedResponse('control character in the response head')
   const statusLine = STATUS_LINE.exec(text)
   if (statusLine === null) throw new MalformedResponse('no HTTP/1.x status line')
@@ -109,7 +106,7 @@ export function parseResponseHead(text: string, method: string): ResponseHead {
     framing = UNTIL_CLOSE
     close = true
   }
-  return { status, headers, framing, keepAlive: !close, keepAliveSeconds, text }
+  return { status, headers, empty: framing.kind === 'none', framing, keepAlive: !close, keepAliveSeconds, text }
 }
 
 function lowerCaseName(name: string): string {

@@ -15,9 +15,7 @@ const policy = (conditions: string[], statusCodes: number[] = []): RetryPolicy =
 const head = (status: number, headers: string[] = []) => ({
   status,
   headers,
-  framing: { kind: 'none' as const },
-  keepAlive: true,
-  keepAliveSeconds: 0,
+  empty: true,
 })
 
 const statuses: Record<string, { conditions: string[]; codes?: number[]; again: number[]; not: number[] }> = {

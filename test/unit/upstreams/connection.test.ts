@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { after, before, test } from 'node:test'
-import { Http1Connection, type ResponseHandler } from '../../../src/upstreams/http1/connection.ts'
+import { Http1Connection } from '../../../src/upstreams/http1/connection.ts'
+import type { ResponseHandler } from '../../../src/upstreams/stream.ts'
 
 /** What the server does with each connection; set by each test. */
 let onConnection: (socket: Socket) => void = () => {}
@@ -55,7 +56,10 @@ async function exchange(
     { onConnected: () => {}, onIdle: () => recorded.idle++, onClosed: () => recorded.closed++ },
     500,
   )
-  connection.send(method, `${method} / HTTP/1.1\r\nhost: a\r\n\r\n`, 'none', handler)
+  connection.send(
+    { method, path: '/', authority: 'a', scheme: 'http', headers: [], body: 'none', requestSpelling: null },
+    handler,
+  )
   await promise
   // Whatever else is called would be a bug: give it a moment to show.
   await new Promise((settled) => setTimeout(settled, 20))

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, describe, test } from 'node:test'
-import { Http1Connection, type ResponseHandler } from '../../../src/upstreams/http1/connection.ts'
+import { Http1Connection } from '../../../src/upstreams/http1/connection.ts'
+import type { ResponseHandler } from '../../../src/upstreams/stream.ts'
 import { eventually } from '../../support/live.ts'
 import { skipWithout } from '../../support/requirements.ts'
 import { TlsBench } from './tls-bench.ts'
@@ -64,15 +65,26 @@ describe('TLS handshakes', { skip: skipWithout('openssl') }, () => {
       onInformational: () => {},
       onHead: () => {},
       onData: () => true,
-      onEnd: resolve,
+      onEnd: () => resolve(),
       onFailure: (reason) => reject(new Error(reason)),
       onDrain: () => {
         assert.equal(connection.connected, true)
         connection.write(Buffer.from('three'))
-        connection.endRequest()
+        connection.endRequest(null)
       },
     }
-    connection.send('POST', 'POST / HTTP/1.1\r\nhost: a\r\n\r\n', 'chunked', handler)
+    connection.send(
+      {
+        method: 'POST',
+        path: '/',
+        authority: 'a',
+        scheme: 'http',
+        headers: [],
+        body: 'chunked',
+        requestSpelling: null,
+      },
+      handler,
+    )
     assert.deepEqual(
       ['one', '', 'two'].map((chunk) => connection.write(Buffer.from(chunk))),
       [false, false, false],
@@ -81,7 +93,7 @@ describe('TLS handshakes', { skip: skipWithout('openssl') }, () => {
     await answered
     await eventually(() => {
       const body = '3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n'
-      assert.equal(there.requests.join(''), `POST / HTTP/1.1\r\nhost: a\r\n\r\n${body}`)
+      assert.equal(there.requests.join(''), `POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n${body}`)
     })
     assert.match(connection.localAddress, /^127\.0\.0\.1:\d+$/)
     connection.close()

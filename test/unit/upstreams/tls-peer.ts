@@ -84,18 +84,21 @@ export function requestAgain(connection: Http1Connection): Promise<Result> {
   return new Promise((resolve) => {
     let status = 0
     let body = ''
-    connection.send('GET', 'GET / HTTP/1.1\r\nhost: a\r\n\r\n', 'none', {
-      onInformational: () => {},
-      onHead: (head) => (status = head.status),
-      onData: (chunk, last) => {
-        body += chunk.toString()
-        if (last) resolve({ outcome: String(status), detail: '', body, connection })
-        return true
+    connection.send(
+      { method: 'GET', path: '/', authority: 'a', scheme: 'http', headers: [], body: 'none', requestSpelling: null },
+      {
+        onInformational: () => {},
+        onHead: (head) => (status = head.status),
+        onData: (chunk, last) => {
+          body += chunk.toString()
+          if (last) resolve({ outcome: String(status), detail: '', body, connection })
+          return true
+        },
+        onEnd: () => resolve({ outcome: String(status), detail: '', body, connection }),
+        onFailure: (reason, detail) => resolve({ outcome: reason, detail, body, connection }),
+        onDrain: () => {},
       },
-      onEnd: () => resolve({ outcome: String(status), detail: '', body, connection }),
-      onFailure: (reason, detail) => resolve({ outcome: reason, detail, body, connection }),
-      onDrain: () => {},
-    })
+    )
   })
 }
 
