@@ -158,17 +158,28 @@ function judge(provider: Provider, text: string, attempt: Attempt): Verdict | Pr
 }
 
 /** Asks the keys, and newer ones where those at hand do not know the token's. */
-async function prove(provider: Provider, token: ParsedToken, cache: TokenCache<Accepted>): Promise<Verdict> {
+function prove(provider: Provider, token: ParsedToken, cache: TokenCache<Accepted>): Verdict | Promise<Verdict> {
   const { keys, plan } = provider
   if (plan.keys.kind === 'none') return 'no-valid-keys'
-  let keySet = keys.current()
-  if (keySet === null || !keySet.fits(token)) keySet = (await keys.newer()) ?? keySet
+  const keySet = keys.current()
+  const newer = keySet === null || !keySet.fits(token) ? keys.newer() : null
+  if (newer === null) return proveWith(keySet, provider, token, cache)
+  return newer.then((found) => proveWith(found ?? keySet, provider, token, cache))
+}
+
+function proveWith(
+  keySet: KeySet | null,
+  { index, plan }: Provider,
+  token: ParsedToken,
+  cache: TokenCache<Accepted>,
+): Verdict | Promise<Verdict> {
   if (keySet === null) return plan.keys.kind === 'inline' ? 'no-valid-keys' : 'keys-unavailable'
-  const failure = await keySet.verify(token)
-  if (failure !== undefined) return failure
-  const accepted: Accepted = { keySet, tokens: [toVerified(token, plan)], outputs: readOutputs(token, plan) }
-  cache.add(token, provider.index, accepted)
-  return accepted
+  return keySet.verify(token).then((failure) => {
+    if (failure !== undefined) return failure
+    const accepted: Accepted = { keySet, tokens: [toVerified(token, plan)], outputs: readOutputs(token, plan) }
+    cache.add(token, index, accepted)
+    return accepted
+  })
 }
 
 function accept(exchange: Exchange, { plan, locations }: Provider, { tokens, outputs }: Accepted): undefined {

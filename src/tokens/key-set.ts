@@ -1,12 +1,15 @@
 /**
- * A JSON Web Key Set (RFC 7517) and the signatures that it vouches for. jose does the cryptography; which key is tried
- * for which token follows jwt_verify_lib (src/verify.cc).
+ * A JSON Web Key Set (RFC 7517) and the signatures that it vouches for. jose reads keys and checks signatures, but for
+ * RSASSA-PKCS1-v1_5, the usual one: there Node checks at once what jose hands to a thread, which takes twice the CPU
+ * (loadtest/micro/policies.ts). Which key is tried for which token follows jwt_verify_lib (src/verify.cc).
  */
+import { KeyObject, verify as verifySignature } from 'node:crypto'
 import { compactVerify, importJWK, type JWK } from 'jose'
 import type { TokenFailure } from './failure.ts'
 import type { Algorithm, JsonObject, ParsedToken } from './parse.ts'
 
-type ImportedKey = Awaited<ReturnType<typeof importJWK>>
+/** A `KeyObject` is an RSA key for {@link DIGESTS}. */
+type ImportedKey = Awaited<ReturnType<typeof importJWK>> | KeyObject
 
 interface Key {
   readonly jwk: JWK
@@ -18,10 +21,14 @@ interface Key {
    * Imported when first used, for each algorithm by itself: at most the few of the key's type. Null: a key that cannot
    * be used with it (a curve that does not fit, say).
    */
-  readonly imported: Map<Algorithm, Promise<ImportedKey | null>>
+  readonly imported: Map<Algorithm, ImportedKey | null>
 }
 
 const ED25519_SIGNATURE_BYTES = 64
+
+/** RFC 7518 §3.3: RSASSA-PKCS1-v1_5, whose keys have at least so many bits. */
+const DIGESTS: Readonly<Partial<Record<Algorithm, string>>> = { RS256: 'sha256', RS384: 'sha384', RS512: 'sha512' }
+const LEAST_RSA_BITS = 2048
 
 export class KeySet {
   readonly #keys: readonly Key[]
@@ -57,29 +64,41 @@ export class KeySet {
       // read as the secret of an HMAC would let anybody sign.
       if (!isOfType(key.jwk, token.algorithm)) continue
       if (token.algorithm === 'EdDSA' && token.signatureBytes !== ED25519_SIGNATURE_BYTES) return 'signature-length'
-      if (await hasSigned(key, token)) return undefined
+      let imported = key.imported.get(token.algorithm)
+      // Asked for only once: a promise more on the way of each token costs as much as parsing it.
+      if (imported === undefined) imported = await importFor(key, token.algorithm)
+      if (imported === null) continue
+      // Another key may have signed it.
+      if (imported instanceof KeyObject ? hasSigned(imported, token) : await hasSignedByJose(imported, token)) {
+        return undefined
+      }
     }
     return 'bad-signature'
   }
 }
 
-async function hasSigned(key: Key, { text, algorithm }: ParsedToken): Promise<boolean> {
-  const imported = await importFor(key, algorithm)
-  if (imported === null) return false
+function hasSigned(key: KeyObject, { text, algorithm }: ParsedToken): boolean {
+  const end = text.lastIndexOf('.')
+  const signed = Buffer.from(text.slice(0, end), 'latin1')
+  return verifySignature(DIGESTS[algorithm], signed, key, Buffer.from(text.slice(end + 1), 'base64url'))
+}
+
+async function hasSignedByJose(key: Exclude<ImportedKey, KeyObject>, { text, algorithm }: ParsedToken) {
   try {
-    await compactVerify(text, imported, { algorithms: [algorithm] })
+    await compactVerify(text, key, { algorithms: [algorithm] })
     return true
   } catch {
     return false
   }
 }
 
-function importFor(key: Key, algorithm: Algorithm): Promise<ImportedKey | null> {
-  let imported = key.imported.get(algorithm)
-  if (imported === undefined) {
-    imported = importJWK(key.jwk, algorithm).catch(() => null)
-    key.imported.set(algorithm, imported)
+async function importFor(key: Key, algorithm: Algorithm): Promise<ImportedKey | null> {
+  let imported: ImportedKey | null = await importJWK(key.jwk, algorithm).catch(() => null)
+  if (imported !== null && DIGESTS[algorithm] !== undefined && !(imported instanceof Uint8Array)) {
+    const rsa = KeyObject.from(imported)
+    imported = (rsa.asymmetricKeyDetails?.modulusLength ?? 0) < LEAST_RSA_BITS ? null : rsa
   }
+  key.imported.set(algorithm, imported)
   return imported
 }
 

@@ -2,6 +2,7 @@
  * The form of a JSON Web Token (RFC 7519 in the compact form of RFC 7515): everything that can be said about it
  * without a key. The order of the checks is that of jwt_verify_lib (src/jwt.cc), as it decides what a client is told.
  */
+import { Buffer, isUtf8 } from 'node:buffer'
 import type { TokenFailure } from './failure.ts'
 
 /** Signature algorithms that are accepted. `none` is not one, and never will be. */
@@ -47,7 +48,6 @@ export interface ParsedToken {
 
 /** Stricter than jwt_verify_lib, which takes padding and white space: RFC 7515 §2 has neither. */
 const BASE64URL = /^[A-Za-z0-9_-]+$/
-const UTF8 = new TextDecoder('utf-8', { fatal: true })
 
 /** @returns The token, or what is wrong with it. Nothing in it can be trusted before its signature was verified. */
 export function parseToken(text: string): ParsedToken | TokenFailure {
@@ -121,7 +121,9 @@ function isBase64url(text: string): boolean {
 function readJson(section: string): JsonObject | 'base64' | 'json' {
   if (!isBase64url(section)) return 'base64'
   try {
-    const value: unknown = JSON.parse(UTF8.decode(Buffer.from(section, 'base64url')))
+    const bytes = Buffer.from(section, 'base64url')
+    if (!isUtf8(bytes)) return 'json'
+    const value: unknown = JSON.parse(bytes.toString('utf8'))
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : 'json'
   } catch {
     return 'json'

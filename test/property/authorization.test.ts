@@ -35,6 +35,10 @@ const value = fc.oneof(
   fc.constantFrom(...WORDS).map((word) => `*${word}`),
   fc.constant('*'),
 )
+/** With and without ports, suffixes within suffixes: hosts are looked up before they are compared. */
+const HOSTS = ['a', 'A', 'b.a', 'c.b.a', 'B.a', 'a:80', 'b.a:8443', '[::1]', '[::1]:80', 'c.b.a:']
+const HOST_VALUES = ['a', 'B.A', '*.a', '*.b.a', '*a', 'a:*', 'b.a:*', 'b.a:8*', 'a:80', '*:80', 'b*', '*', '[::1]*']
+const hostValue = fc.oneof(value, fc.constantFrom(...HOST_VALUES))
 const some = <T>(one: fc.Arbitrary<T>) => fc.array(one, { minLength: 1, maxLength: 3 })
 /** One field, or several. */
 const fields = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<Partial<T>> =>
@@ -72,8 +76,8 @@ const source: fc.Arbitrary<Source> = fields({
 })
 
 const operation: fc.Arbitrary<Operation> = fields({
-  hosts: some(value),
-  notHosts: some(value),
+  hosts: some(hostValue),
+  notHosts: some(hostValue),
   methods: some(value),
   notMethods: some(value),
   paths: some(fc.constantFrom(...PATH_VALUES)),
@@ -139,7 +143,7 @@ const token = fc.record(
 const address = fc.constantFrom(...ADDRESSES).map((text) => (text.includes(':') ? `[${text}]:1` : `${text}:1`))
 const facts: fc.Arbitrary<Facts> = fc.record({
   method: fc.constantFrom(...WORDS),
-  authority: fc.constantFrom(...WORDS),
+  authority: fc.constantFrom(...WORDS, ...HOSTS),
   path: fc.tuple(fc.constantFrom(...PATHS), fc.constantFrom('', '?/a')).map((parts) => parts.join('')),
   headers: fc
     .array(fc.tuple(fc.constantFrom(...HEADERS), fc.constantFrom(...WORDS, '')), { maxLength: 2 })

@@ -73,7 +73,8 @@ function compileText(attribute: TextAttribute, values: readonly ValueMatch[]): E
     }
     case 'host': {
       const test = compileValues(values.map(lowerCase))
-      return ({ authority }) => test(authority.toLowerCase())
+      // Without a port the authority in lower case is at hand.
+      return ({ authority, host }) => test(authority.length === host.length ? host : authority.toLowerCase())
     }
     case 'connection.sni': {
       const test = compileValues(values)

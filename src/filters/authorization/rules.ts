@@ -2,14 +2,15 @@
 import type { Exchange } from '../../exchange/exchange.ts'
 import type { AuthorizationRulePlan, ConditionPlan } from '../../plan/authorization.ts'
 import { compileCondition, type ExchangeTest } from './conditions.ts'
+import { indexByHost } from './host-index.ts'
 
 /** @returns The first rule that matches, or null. */
 export type RuleSearch = (exchange: Exchange) => AuthorizationRulePlan | null
 
 export function compileRules(rules: readonly AuthorizationRulePlan[]): RuleSearch {
-  const compiled = rules.map((rule) => ({ rule, matches: compileRule(rule) }))
+  const candidates = indexByHost(rules.map((rule) => [rule, { rule, matches: compileRule(rule) }] as const))
   return (exchange) => {
-    for (const { rule, matches } of compiled) if (matches(exchange)) return rule
+    for (const { rule, matches } of candidates(exchange.host)) if (matches(exchange)) return rule
     return null
   }
 }

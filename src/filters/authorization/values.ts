@@ -16,14 +16,20 @@ export function compileValues(values: readonly ValueMatch[]): TextTest {
     else suffixes.push(match.value)
   }
   if (isPresentEnough && !exact.has('')) return (text) => text !== ''
-  if (exact.size === 1 && prefixes.length + suffixes.length === 0) {
-    const [only] = exact
-    return (text) => text === only
-  }
+  if (!isPresentEnough && exact.size + prefixes.length + suffixes.length === 1)
+    return compileOne(exact, prefixes, suffixes)
   return (text) => {
     if (exact.has(text)) return true
     for (const prefix of prefixes) if (text.startsWith(prefix)) return true
     for (const suffix of suffixes) if (text.endsWith(suffix)) return true
     return isPresentEnough && text !== ''
   }
+}
+
+/** Most rules have one value: there is nothing to look up then. */
+function compileOne(exact: ReadonlySet<string>, [prefix]: readonly string[], [suffix]: readonly string[]): TextTest {
+  if (prefix !== undefined) return (text) => text.startsWith(prefix)
+  if (suffix !== undefined) return (text) => text.endsWith(suffix)
+  const [only] = exact
+  return (text) => text === only
 }

@@ -5,6 +5,7 @@ import { Exchange, type Epoch, type ListenerFacts } from '../../../src/exchange/
 import type { LocalReply } from '../../../src/exchange/local-reply.ts'
 import type { PathMatch, RouteMatch, RoutePlan, VirtualHostPlan } from '../../../src/plan/route.ts'
 import type { RoutingDeps } from '../../../src/routing/compiled-route.ts'
+import { hostWithoutPort } from '../../../src/listeners/admission.ts'
 import { meshPlan } from '../../support/mesh-plan.ts'
 
 export interface RequestFacts {
@@ -40,7 +41,7 @@ export function makeExchange(facts: RequestFacts = {}): Exchange {
   exchange.pathname = queryStart === -1 ? path : path.slice(0, queryStart)
   exchange.query = queryStart === -1 ? '' : path.slice(queryStart)
   exchange.authority = facts.authority ?? 'example.com'
-  exchange.host = exchange.authority.replace(/:\d+$/, '').toLowerCase()
+  exchange.host = hostWithoutPort(exchange.authority)
   exchange.scheme = facts.scheme ?? 'http'
   exchange.headers = [...(facts.headers ?? [])]
   return exchange

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
+import { constants, createSign, generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import { KeySet } from '../../../src/tokens/key-set.ts'
-import { ALGORITHMS } from '../../../src/tokens/parse.ts'
-import { confused, keySetText, parsed, sign, type TestKey, testKey, unsigned } from './make-token.ts'
+import { ALGORITHMS, parseToken } from '../../../src/tokens/parse.ts'
+import { confused, encode, keySetText, parsed, sign, type TestKey, testKey, unsigned } from './make-token.ts'
 
 const CLAIMS = { iss: 'me', sub: 'you' }
 
@@ -95,3 +96,20 @@ for (const text of ['', '{', 'null', '[]', '{}', '{"keys":{}}', '{"keys":[]}', '
     assert.equal(KeySet.parse(text), null)
   })
 }
+
+test('an RSA key of less than 2048 bits verifies nothing, whatever the algorithm', async () => {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 1024 })
+  const keys = KeySet.parse(JSON.stringify({ keys: [publicKey.export({ format: 'jwk' })] }))!
+  for (const [algorithm, options] of [
+    ['RS256', {}],
+    ['PS256', { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }],
+  ] as const) {
+    const signed = `${encode({ alg: algorithm })}.${encode({ iss: 'x' })}`
+    const signature = createSign('sha256')
+      .update(signed)
+      .sign({ key: privateKey, ...options })
+    const token = parseToken(`${signed}.${signature.toString('base64url')}`)
+    assert.ok(typeof token !== 'string')
+    assert.equal(await keys.verify(token), 'bad-signature')
+  }
+})
