@@ -4,6 +4,7 @@ import { Socket } from 'node:net'
 import { Exchange } from '../../src/exchange/exchange.ts'
 import type { RoutingDeps } from '../../src/routing/compiled-route.ts'
 import { meshPlan } from '../../test/support/mesh-plan.ts'
+import { PathRouters } from '../../src/routing/path-router.ts'
 
 const mesh = meshPlan()
 
@@ -23,6 +24,7 @@ export function exchangeFor(path: string): Exchange {
 /** @param onReply Called in place of an answer; nothing is forwarded. */
 export function routingDeps(onReply: () => void): RoutingDeps {
   return {
+    routers: new PathRouters(),
     random: Math.random,
     setTimeout,
     compileForward: () => ({ select: () => {}, forward: () => {} }),

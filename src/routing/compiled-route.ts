@@ -7,6 +7,7 @@ import { compileFilters, type FilterDeps } from '../filters/order.ts'
 import type { ForwardAction, RoutePlan } from '../plan/route.ts'
 import { compileDirectResponse } from './actions/direct-response.ts'
 import { compileRedirect } from './actions/redirect.ts'
+import type { PathRouters } from './path-router.ts'
 
 export type ForwardRoute = RoutePlan & { readonly action: ForwardAction }
 
@@ -22,6 +23,8 @@ export interface Forwarder {
 }
 
 export interface RoutingDeps extends FilterDeps {
+  /** Shared by the hosts of all listeners. */
+  readonly routers: PathRouters
   compileForward(route: ForwardRoute): Forwarder
   /** Answers without an upstream. */
   reply(exchange: Exchange, reply: LocalReply): void

@@ -26,6 +26,7 @@ import type { CertificatePlan, ListenerPlan } from '../plan/listener.ts'
 import type { MeshPlan } from '../plan/plan.ts'
 import type { PoliciesPlan } from '../plan/policy.ts'
 import type { VirtualHostPlan } from '../plan/route.ts'
+import { PathRouters } from '../routing/path-router.ts'
 import { RouteTable } from '../routing/route-table.ts'
 import type { RoutingDeps } from '../routing/compiled-route.ts'
 import { ClusterSet, type EndpointStats } from '../upstreams/cluster-set.ts'
@@ -119,6 +120,7 @@ export class DataPlane {
       onPassed: createBufferCollector(),
     }
     this.#routing = {
+      routers: new PathRouters(),
       random: Math.random,
       setTimeout,
       compileForward: (route) => compileForward(route, forwarding),

@@ -7,6 +7,7 @@ import type { PathMatch, RouteMatch, RoutePlan, VirtualHostPlan } from '../../..
 import type { RoutingDeps } from '../../../src/routing/compiled-route.ts'
 import { hostWithoutPort } from '../../../src/listeners/admission.ts'
 import { meshPlan } from '../../support/mesh-plan.ts'
+import { PathRouters } from '../../../src/routing/path-router.ts'
 
 export interface RequestFacts {
   readonly method?: string
@@ -97,6 +98,7 @@ export function recordOutcomes(overrides: Partial<RoutingDeps> = {}): Outcomes {
     errors,
     settled: () => new Promise((resolve) => (settle = resolve)),
     deps: {
+      routers: new PathRouters(),
       compileForward: (route) => ({
         select: () => {},
         forward: (exchange) => {
