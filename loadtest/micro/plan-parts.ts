@@ -28,6 +28,7 @@ function virtualHost(name: string, weight: number): VirtualHostPlan {
 function planOf(virtualHosts: Record<string, VirtualHostPlan>): Plan {
   return {
     mesh: meshPlan(),
+    rateLimits: {},
     policies: {
       jwt: [],
       authorization: { custom: [], audit: [], deny: [], allow: null, dryRun: { deny: [], allow: null } },

@@ -117,7 +117,7 @@ for (let round = 0; round < ROUNDS; round++) {
   const tokens = await Promise.all(Array.from({ length: TOKENS }, (_, i) => sign(1 + round * TOKENS + i)))
   const checks = [
     ['jose', (i: number) => compactVerify(tokens[i]!, publicKey, { algorithms: ['RS256'] })],
-    ['filter', (i: number) => jwt(carrying(tokens[i]!, carriers[i]))],
+    ['filter', async (i: number) => jwt(carrying(tokens[i]!, carriers[i]))],
   ] as const
   for (const [name, check] of round % 2 === 0 ? checks : checks.toReversed()) {
     const began = cpuMicros()

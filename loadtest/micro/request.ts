@@ -27,6 +27,7 @@ export function routingDeps(onReply: () => void): RoutingDeps {
     routers: new PathRouters(),
     random: Math.random,
     setTimeout,
+    compileRateLimits: () => () => undefined,
     compileForward: () => ({ select: () => {}, forward: () => {} }),
     reply: onReply,
     onError: (error) => {

@@ -232,6 +232,7 @@ function dataPlaneSettings(settings: Settings): DataPlaneSettings {
     maxSeries: metrics.maxSeries,
     seriesIdleMs: metrics.idleExpiry,
     logLevel: settings.logLevel,
+    rateLimits: { maxBuckets: settings.rateLimits.maxBuckets },
     policies: { staleKeysMaxAgeMs: settings.jwt.staleKeysMaxAge, keySetFolder: join(settings.state, 'key-sets') },
   }
 }

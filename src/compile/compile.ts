@@ -19,6 +19,8 @@ import { keepEqual, lastOf } from './memo.ts'
 import { compileMesh } from './mesh.ts'
 import { notInEffect } from './not-in-effect.ts'
 import type { CompileOptions } from './options.ts'
+import { findMissingTargets } from './rate-limit-targets.ts'
+import { createRateLimitCompiler, type RateLimitTarget } from './rate-limits.ts'
 import { RouteTableBuilder } from './route-tables.ts'
 import { clustersOfAuthorizers, compileExtAuthzProviders, type ExtAuthzProviders } from './security/ext-authz.ts'
 import { compileSecurity } from './security/security.ts'
@@ -96,13 +98,24 @@ export function createCompiler(options: CompileOptions): Compiler {
       ),
   )
 
+  const buildRateLimits = lastOf(createRateLimitCompiler(options))
+  const keepTargets = keepEqual<readonly RateLimitTarget[]>()
+  const checkTargets = lastOf(
+    (
+      policies: Snapshot['rateLimitPolicies'],
+      virtualServices: Snapshot['virtualServices'],
+      gateways: Snapshot['gateways'],
+    ) => findMissingTargets(policies, virtualServices, gateways, options),
+  )
+
   const index = (snapshot: Snapshot): CompileContext => {
     const { workload, placed } = readGateways(snapshot.gateways)
     const { services, endpointSlices, serviceEntries, workloadEntries } = snapshot
     const registry = readServices(services, endpointSlices, serviceEntries, workloadEntries)
     const rules = readRules(snapshot.destinationRules, workload)
     const { solePorts } = registry
-    const bound = binder.bind(snapshot.virtualServices, { placed, workload, options, solePorts })
+    const rateLimits = keepTargets(buildRateLimits(snapshot.rateLimitPolicies, workload).targets)
+    const bound = binder.bind(snapshot.virtualServices, { placed, workload, options, solePorts, rateLimits })
     return { snapshot, options, workload, placed, registry, rules, bound }
   }
 
@@ -134,13 +147,16 @@ export function createCompiler(options: CompileOptions): Compiler {
       const credentials = readClusterCredentials(built.credentials, snapshot.secrets, snapshot.configMaps)
       const certificates = { ...presented, ...credentials.certificates }
       const mesh = compileMesh(options, closedBy)
+      const rateLimits = buildRateLimits(snapshot.rateLimitPolicies, workload)
       return {
-        plan: { mesh, policies, listeners, routeTables, clusters, certificates },
+        plan: { mesh, policies, rateLimits: rateLimits.plans, listeners, routeTables, clusters, certificates },
         problems: distinct([
           ...placed.problems,
           ...listenerProblems,
           ...providers.problems,
           ...securityProblems,
+          ...rateLimits.problems,
+          ...checkTargets(snapshot.rateLimitPolicies, snapshot.virtualServices, snapshot.gateways),
           ...routeProblems(bound),
           ...registry.problems,
           ...unknownDestinations(bound, missing),

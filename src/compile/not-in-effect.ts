@@ -6,7 +6,7 @@ import type { CompileOptions } from './options.ts'
 import type { Workload } from './workload.ts'
 
 export function notInEffect(
-  { telemetries, sidecars, rateLimitPolicies }: Pick<Snapshot, 'telemetries' | 'sidecars' | 'rateLimitPolicies'>,
+  { telemetries, sidecars }: Pick<Snapshot, 'telemetries' | 'sidecars'>,
   workload: Workload,
   { mesh }: CompileOptions,
 ): Problem[] {
@@ -20,7 +20,6 @@ export function notInEffect(
       ineffective('warning', telemetry, 'the mesh settings decide what is logged and measured'),
     ),
     ...sidecars.map((sidecar) => ineffective('info', sidecar, 'a gateway sees every exported service')),
-    ...rateLimitPolicies.map((policy) => ineffective('error', policy, 'no request is limited by it')),
   ]
 }
 

@@ -67,6 +67,8 @@ export interface MeshOptions {
   readonly http10: boolean
   /** Bytes of a request's body that are kept for retries and mirrors (Envoy's listener buffer limit). */
   readonly requestBufferBytes: number
+  /** Whether gateways share a Redis: without it every rate limit is `local`. */
+  readonly hasRedis: boolean
 }
 
 export interface CompileOptions {
@@ -113,6 +115,7 @@ export function defaultCompileOptions(): CompileOptions {
       shadowHostSuffix: false,
       http10: false,
       requestBufferBytes: 1_048_576,
+      hasRedis: false,
     },
   }
 }

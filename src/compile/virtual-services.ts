@@ -11,6 +11,7 @@ import type { PlacedServer, PlacedServers } from './gateways/ports.ts'
 import { hostsForNamespace } from './gateways/server.ts'
 import { fullHost, intersectHosts } from './hosts.ts'
 import { sameElements } from './memo.ts'
+import { namesSections } from './rate-limits.ts'
 import type { ClusterReference } from './routes/forward.ts'
 import { gatewayReference, MESH } from './routes/gateway-names.ts'
 import { type CompiledRoutes, compileRoutes, type RouteContext } from './routes/routes.ts'
@@ -101,7 +102,10 @@ function isDelegate({ spec }: VirtualService): boolean {
 
 function isSame(a: Surroundings | undefined, b: Surroundings): boolean {
   if (a === undefined) return false
-  return sameElements([a.placed, a.workload, a.options, a.solePorts], [b.placed, b.workload, b.options, b.solePorts])
+  return sameElements(
+    [a.placed, a.workload, a.options, a.solePorts, a.rateLimits],
+    [b.placed, b.workload, b.options, b.solePorts, b.rateLimits],
+  )
 }
 
 function hasSameDelegates({ delegates }: Memoised, now: ReadonlyMap<string, VirtualService>): boolean {
@@ -178,10 +182,11 @@ function bindVirtualService(
 /** The same routes serve all servers of a Gateway that have the same port and are alike in TLS. */
 function routesByTarget(rules: Rules['rules'], context: RouteContext): (server: PlacedServer) => CompiledRoutes {
   const known = new Map<string, CompiledRoutes>()
-  return ({ gatewayName, port, class: kind }) => {
-    const key = `${gatewayName} ${port} ${kind}`
+  return ({ gatewayName, port, class: kind, server }) => {
+    const section = namesSections(context.rateLimits, gatewayName) ? server.port.name : ''
+    const key = `${gatewayName} ${port} ${kind} ${section}`
     const compiled =
-      known.get(key) ?? compileRoutes(rules, { gateway: gatewayName, port, tls: kind === 'https' }, context)
+      known.get(key) ?? compileRoutes(rules, { gateway: gatewayName, port, tls: kind === 'https', section }, context)
     known.set(key, compiled)
     return compiled
   }

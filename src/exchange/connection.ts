@@ -20,6 +20,15 @@ export function tlsCipher(exchange: Exchange): string {
   return exchange.listener.tls ? ((socketOf(exchange) as TLSSocket | null)?.getCipher?.()?.name ?? '') : ''
 }
 
+/** SPIFFE ID of the client's certificate; empty: it has none, or one that was not verified. */
+export function peerIdentity(exchange: Exchange): string {
+  if (!exchange.listener.tls) return ''
+  const socket = socketOf(exchange) as TLSSocket | null
+  if (socket?.authorized !== true) return ''
+  const names = socket.getPeerCertificate()?.subjectaltname ?? ''
+  return /(?:^|, )URI:(spiffe:[^,\s"]+)/.exec(names)?.[1] ?? ''
+}
+
 /** `ADDRESS:PORT` with brackets around IPv6; an IPv4 peer of an IPv6 socket is written as IPv4. */
 export function joinAddress(address: string, port: number): string {
   if (!address.includes(':')) return `${address}:${port}`

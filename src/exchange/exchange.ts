@@ -107,6 +107,10 @@ export class Exchange {
   responseOperations: HeaderEdit | null = null
   /** What filters want done to the response's headers (CORS), after the route's operations. Null: nothing. */
   responseEdits: HeaderEdit[] | null = null
+  /** RateLimitPolicies that have been checked; null: none yet. */
+  checkedLimits: readonly string[] | null = null
+  /** Fewest hits left of the limits that the answer tells of; Infinity: it tells of none. */
+  limitsLeft = Number.POSITIVE_INFINITY
   readonly upstream: UpstreamFacts = {
     cluster: '',
     serviceHost: '',

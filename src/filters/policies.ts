@@ -1,6 +1,7 @@
 /**
  * What every request has to pass before it is routed, in Envoy's order: external authorization, tokens, authorization
- * (semantics §0). Whatever fails on the way refuses the request.
+ * (semantics §0). Rate limits come first, before what costs most, and those that ask for claims once these are verified.
+ * Whatever fails on the way refuses the request.
  */
 import type { Exchange } from '../exchange/exchange.ts'
 import type { ExtAuthzProviderPlan } from '../plan/ext-authz.ts'
@@ -11,6 +12,9 @@ import { compileJwt, type JwtDeps } from './jwt.ts'
 
 export interface PoliciesDeps extends JwtDeps, AuthorizationDeps {
   compileExtAuthz(provider: ExtAuthzProviderPlan): Filter
+  /** Checks the rate limits of the route that would take the request now; null: there are no limits of routes. */
+  readonly checkRateLimits:
+    ((exchange: Exchange, stage: 'before-tokens' | 'after-tokens') => FilterResult | Promise<FilterResult>) | null
   /** A policy that failed, or, without an exchange, one that could not be compiled. */
   onPolicyError(error: unknown, exchange: Exchange | null): void
 }
@@ -31,13 +35,21 @@ export function compilePolicies(plan: PoliciesPlan, deps: PoliciesDeps): Filter 
 }
 
 function compileFilters({ jwt, authorization }: PoliciesPlan, deps: PoliciesDeps): readonly Filter[] {
-  return [
+  const policies = [
     ...authorization.custom.map((custom) =>
       compileCustom(custom, custom.provider === null ? null : deps.compileExtAuthz(custom.provider)),
     ),
     compileJwt(jwt, deps),
-    compileAuthorization(authorization, deps),
   ].filter((filter) => filter !== null)
+  const last = compileAuthorization(authorization, deps)
+  if (policies.length === 0 && last === null) return []
+  const { checkRateLimits: check } = deps
+  return [
+    ...(check === null ? [] : [(exchange: Exchange) => check(exchange, 'before-tokens')]),
+    ...policies,
+    ...(check === null ? [] : [(exchange: Exchange) => check(exchange, 'after-tokens')]),
+    ...(last === null ? [] : [last]),
+  ]
 }
 
 function run(

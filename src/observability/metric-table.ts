@@ -106,6 +106,29 @@ export const METRICS = {
     type: 'counter',
     help: 'Times that a limit of connectionPool was met, by kind; "connections" made requests wait.',
   },
+  sluice_rate_limit_total: {
+    labels: ['policy', 'rule', 'outcome'],
+    bound: 'five outcomes a rule of the RateLimitPolicies',
+    type: 'counter',
+    help: 'Requests that a rule of a RateLimitPolicy counted, by what it decided.',
+  },
+  sluice_rate_limit_store_up: {
+    ...SINGLE,
+    type: 'gauge',
+    help: '1 where every worker can use the store of the rate limits, 0 where one cannot; no series without a store.',
+  },
+  sluice_rate_limit_store_duration_seconds: {
+    labels: [],
+    bound: 'one',
+    type: 'histogram',
+    help: 'Time until the store of the rate limits answered, in seconds.',
+  },
+  sluice_rate_limit_store_errors_total: {
+    labels: ['reason'],
+    bound: 'one a reason: ten',
+    type: 'counter',
+    help: 'Times that the store of the rate limits failed for a rule, by reason.',
+  },
   sluice_access_log_dropped_total: {
     ...SINGLE,
     type: 'counter',

@@ -7,6 +7,7 @@
  */
 import { REQUEST_LABELS } from './metric-table.ts'
 import type { MetricsSnapshot, ProcessFacts, SeriesSnapshot } from './metrics-snapshot.ts'
+import { RateLimitCounts, type RateLimitTotals } from './rate-limit-totals.ts'
 import { UpstreamCounts, type UpstreamTotals } from './upstream-totals.ts'
 
 export interface MetricsAggregatorOptions {
@@ -31,6 +32,7 @@ export interface MetricsTotals {
   readonly downstreamConnections: number
   readonly upstreamConnections: number
   readonly upstream: UpstreamTotals
+  readonly rateLimits: RateLimitTotals
   /** By worker. */
   readonly processes: ReadonlyMap<string, ProcessFacts>
 }
@@ -79,6 +81,7 @@ class Aggregator implements MetricsAggregator {
   /** By label values. Bound: maxSeries, and the overflow. */
   readonly #series = new Map<string, MutableTotal>()
   readonly #upstream = new UpstreamCounts()
+  readonly #rateLimits = new RateLimitCounts()
   #overflowed = 0
   #accessLogDropped = 0
 
@@ -103,6 +106,7 @@ class Aggregator implements MetricsAggregator {
     this.#accessLogDropped +=
       snapshot.accessLogDropped - (snapshot.accessLogDropped < droppedBefore ? 0 : droppedBefore)
     if (snapshot.upstream !== undefined) this.#upstream.add(snapshot.upstream, last?.snapshot.upstream)
+    if (snapshot.rateLimits !== undefined) this.#rateLimits.add(snapshot.rateLimits, last?.snapshot.rateLimits)
     this.#workers.set(worker, { snapshot, series })
   }
 
@@ -126,6 +130,9 @@ class Aggregator implements MetricsAggregator {
       downstreamConnections,
       upstreamConnections,
       upstream: this.#upstream.totals([...this.#workers.values()].flatMap(({ snapshot }) => snapshot.upstream ?? [])),
+      rateLimits: this.#rateLimits.totals(
+        [...this.#workers.values()].flatMap(({ snapshot }) => snapshot.rateLimits ?? []),
+      ),
       processes,
     }
   }

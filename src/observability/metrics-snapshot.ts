@@ -40,6 +40,36 @@ export interface UpstreamSnapshot {
   readonly ejected: readonly (readonly [cluster: string, endpoints: number])[]
 }
 
+/** How often a rule of a RateLimitPolicy decided what. */
+export interface RuleOutcomes {
+  /** `NAMESPACE/NAME` */
+  readonly policy: string
+  readonly rule: string
+  readonly outcomes: Readonly<Record<string, number>>
+}
+
+/** Upper bounds of the buckets for the time that the store takes, in seconds. */
+export const STORE_BUCKETS: readonly number[] = [
+  0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1,
+]
+
+/** The store that gateways share, as one process sees it. All but `up` count since the process began. */
+export interface StoreSnapshot {
+  readonly up: boolean
+  /** Sum of all durations. */
+  readonly seconds: number
+  /** As `STORE_BUCKETS`, and one more for what took longer. */
+  readonly durations: readonly number[]
+  /** By reason. */
+  readonly errors: Readonly<Record<string, number>>
+}
+
+export interface RateLimitSnapshot {
+  readonly rules: readonly RuleOutcomes[]
+  /** Null: there is none. */
+  readonly store: StoreSnapshot | null
+}
+
 /** Everything that one worker tells. */
 export interface MetricsSnapshot extends RequestSnapshot {
   /** Lines of the access log that were lost since the log was opened. */
@@ -49,6 +79,7 @@ export interface MetricsSnapshot extends RequestSnapshot {
   readonly process: ProcessFacts | null
   /** Absent: it counts nothing of the kind. */
   readonly upstream?: UpstreamSnapshot
+  readonly rateLimits?: RateLimitSnapshot
 }
 
 /** A worker's snapshot from its request metrics and what else it knows. */

@@ -5,7 +5,8 @@ import { Registry, type Metric } from 'prom-client'
 import type { MeshIdentity } from './mesh-identity.ts'
 import { BUCKET_BOUNDS, METRICS, REQUEST_LABELS, type MetricName, type SOURCE_LABELS } from './metric-table.ts'
 import type { MetricsAggregator, MetricsTotals, SeriesTotal } from './metrics-aggregator.ts'
-import type { ProcessFacts } from './metrics-snapshot.ts'
+import { type ProcessFacts, STORE_BUCKETS } from './metrics-snapshot.ts'
+import type { RateLimitTotals } from './rate-limit-totals.ts'
 import { LAYOUT } from './request-metrics.ts'
 
 /** What the process that reads the configuration knows. */
@@ -105,6 +106,17 @@ const SAMPLES: Readonly<Record<MetricName, (scrape: Scrape) => readonly Sample[]
   sluice_upstream_ejections_total: ({ totals }) => labelled('reason', totals.upstream.ejections),
   sluice_upstream_ejections_overflow_total: ({ totals }) => labelled('reason', totals.upstream.ejectionsOverflow),
   sluice_upstream_overflow_total: ({ totals }) => labelled('kind', totals.upstream.overflow),
+  sluice_rate_limit_total: ({ totals }) =>
+    totals.rateLimits.rules.flatMap(({ policy, rule, outcomes }) =>
+      Object.entries(outcomes).map(([outcome, value]) => ({ value, labels: { policy, rule, outcome } })),
+    ),
+  sluice_rate_limit_store_up: ({ totals: { rateLimits } }) =>
+    rateLimits.workersWithStore === 0
+      ? []
+      : single(rateLimits.workersWithStoreUp === rateLimits.workersWithStore ? 1 : 0),
+  sluice_rate_limit_store_duration_seconds: ({ totals: { rateLimits } }) =>
+    rateLimits.workersWithStore === 0 ? [] : storeDurations(rateLimits),
+  sluice_rate_limit_store_errors_total: ({ totals }) => labelled('reason', totals.rateLimits.storeErrors),
   sluice_access_log_dropped_total: ({ totals }) => single(totals.accessLogDropped),
   sluice_metrics_overflow_total: ({ totals }) => single(totals.overflowed),
 
@@ -150,6 +162,19 @@ function histogram(name: string, sum: number, first: number): (scrape: Scrape) =
     }
     return samples
   }
+}
+
+function storeDurations({ storeDurations: counts, storeSeconds }: RateLimitTotals): readonly Sample[] {
+  const name = 'sluice_rate_limit_store_duration_seconds'
+  const samples: Sample[] = []
+  let below = 0
+  for (let bucket = 0; bucket <= STORE_BUCKETS.length; bucket += 1) {
+    below += counts[bucket] ?? 0
+    samples.push({ metricName: `${name}_bucket`, labels: { le: STORE_BUCKETS[bucket] ?? '+Inf' }, value: below })
+  }
+  samples.push({ metricName: `${name}_sum`, labels: {}, value: storeSeconds })
+  samples.push({ metricName: `${name}_count`, labels: {}, value: below })
+  return samples
 }
 
 /** All labels of a series as one object, the same at every scrape: prom-client remembers its text by that object. */

@@ -2,7 +2,7 @@
  * A plan as keyed texts: what travels to workers and what a generation is told by. A part that did not change is
  * neither written nor sent again, so that a change costs what it changed.
  *
- * Keys: `mesh` · `policies` · `listener/NAME` · `table/NAME` · `vhost/TABLE/HOST` · `cluster/NAME` · `certificate/NAME`.
+ * Keys: `mesh` · `policies` · `rate-limit/NAME` · `listener/NAME` · `table/NAME` · `vhost/TABLE/HOST` · `cluster/NAME` · `certificate/NAME`.
  */
 import { hash } from 'node:crypto'
 import type { Plan } from './plan.ts'
@@ -46,6 +46,7 @@ export function nextParts(plan: Plan, previous: Parts): { readonly parts: Parts;
   }
   add('mesh', plan.mesh)
   add('policies', plan.policies)
+  for (const [name, policy] of Object.entries(plan.rateLimits)) add(`rate-limit/${name}`, policy)
   for (const [name, listener] of Object.entries(plan.listeners)) add(`listener/${name}`, listener)
   for (const [name, table] of Object.entries(plan.routeTables)) {
     for (const [host, virtualHost] of Object.entries(table.virtualHosts)) add(`vhost/${name}/${host}`, virtualHost)

@@ -6,6 +6,7 @@ import type { ClusterPlan } from './cluster.ts'
 import type { CertificatePlan, ListenerPlan } from './listener.ts'
 import type { PoliciesPlan } from './policy.ts'
 import type { Origin } from './problem.ts'
+import type { RateLimitPolicyPlan } from './rate-limit.ts'
 import type { RouteTablePlan } from './route.ts'
 
 export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES'
@@ -54,6 +55,8 @@ export interface MeshPlan {
 export interface Plan {
   readonly mesh: MeshPlan
   readonly policies: PoliciesPlan
+  /** By `NAMESPACE/NAME`. Routes name those that are for them. */
+  readonly rateLimits: Readonly<Record<string, RateLimitPolicyPlan>>
   readonly listeners: Readonly<Record<string, ListenerPlan>>
   readonly routeTables: Readonly<Record<string, RouteTablePlan>>
   readonly clusters: Readonly<Record<string, ClusterPlan>>

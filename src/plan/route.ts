@@ -167,6 +167,8 @@ export interface RoutePlan {
   readonly responseHeaders?: HeaderOperations
   readonly cors?: CorsPlan
   readonly fault?: FaultPlan
+  /** Names in `Plan.rateLimits`, in the order in which they are checked. */
+  readonly rateLimits?: readonly string[]
 }
 
 /** The routes of one host on one listener (Envoy's virtual host). First match wins. */

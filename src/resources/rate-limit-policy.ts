@@ -1,5 +1,6 @@
 /** RateLimitPolicy of sluice.dev/v1alpha1: limits on requests, where Istio has EnvoyFilters and a service of its own. */
 import { Type, type Static } from 'typebox'
+import { parseDuration } from '../lib/duration.ts'
 import { isHeaderName } from '../lib/names.ts'
 import type { Problem } from '../plan/problem.ts'
 import { createFindings, type Findings } from './findings.ts'
@@ -13,7 +14,14 @@ const nothing = fields({})
 
 /** Exactly one field: the attribute of the request. */
 const KeySchema = fields({
-  clientIP: optional(nothing),
+  clientIP: optional(
+    fields({
+      /** Bits of an IPv6 address that count; 128 by default. */
+      prefixLength: optional(count),
+      /** Bits of an IPv4 address that count; 32 by default. */
+      ipv4PrefixLength: optional(count),
+    }),
+  ),
   header: optional(text),
   cookie: optional(text),
   query: optional(text),
@@ -105,9 +113,17 @@ export function validateRateLimitPolicy(policy: RateLimitPolicy): Problem[] {
   return [...findings.problems]
 }
 
+/** Beyond it a limit is a ban, and Redis keeps keys for as long. */
+const LONGEST_PERIOD_MS = 8760 * 3_600_000
+
 function checkRuleFields(findings: Findings, at: string, rule: RateLimitDefaults): void {
   for (const [index, match] of (rule.match ?? []).entries()) {
     checkMatch(findings, `${at}/match/${index}`, match, { isDelegate: false, onGateway: true })
+    if (match.gateways !== undefined) {
+      findings.error('rate-limit-policy/match', `${at}/match/${index}/gateways`, 'a limit is not matched by gateways', {
+        remedy: 'Name the Gateway in targetRefs.',
+      })
+    }
   }
   for (const [index, key] of (rule.key ?? []).entries()) checkKey(findings, `${at}/key/${index}`, key)
   if (rule.limit !== undefined) {
@@ -117,6 +133,22 @@ function checkRuleFields(findings: Findings, at: string, rule: RateLimitDefaults
       })
     }
     checkDuration(findings, 'rate-limit-policy/limit', `${at}/limit/per`, rule.limit.per)
+    if ((parseDuration(rule.limit.per) ?? 0) > LONGEST_PERIOD_MS) {
+      findings.error('rate-limit-policy/limit', `${at}/limit/per`, 'a period is at most 8760h, which is a year')
+    }
+  }
+  if (typeof rule.hits === 'number' && rule.hits < 1) {
+    findings.error('rate-limit-policy/hits', `${at}/hits`, 'a request costs at least 1 hit', {
+      remedy: 'Leave requests that cost nothing out by "match".',
+    })
+  }
+  const capacity = rule.limit === undefined ? undefined : rule.limit.requests + (rule.limit.burst ?? 0)
+  if (typeof rule.hits === 'number' && capacity !== undefined && rule.hits > capacity) {
+    findings.error(
+      'rate-limit-policy/hits',
+      `${at}/hits`,
+      `a request costs more than the limit of ${capacity}, so none could pass`,
+    )
   }
   if (typeof rule.hits === 'object') {
     checkHeaderName(findings, 'rate-limit-policy/hits', `${at}/hits/header`, rule.hits.header)
@@ -141,6 +173,17 @@ function checkKey(findings: Findings, at: string, key: RateLimitKey): void {
       {
         remedy: set.length === 0 ? 'For example "- clientIP: {}".' : 'Begin each attribute with "- ".',
       },
+    )
+  }
+  const { prefixLength = 128, ipv4PrefixLength = 32 } = key.clientIP ?? {}
+  if (prefixLength < 1 || prefixLength > 128) {
+    findings.error(code, `${at}/clientIP/prefixLength`, `bits of an IPv6 address are 1 to 128, found ${prefixLength}`)
+  }
+  if (ipv4PrefixLength < 1 || ipv4PrefixLength > 32) {
+    findings.error(
+      code,
+      `${at}/clientIP/ipv4PrefixLength`,
+      `bits of an IPv4 address are 1 to 32, found ${ipv4PrefixLength}`,
     )
   }
   for (const field of ['header', 'cookie', 'query', 'claim'] as const) {

@@ -5,7 +5,7 @@
 import type { Exchange } from '../exchange/exchange.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import type { TextTest } from '../filters/string-match.ts'
-import type { VirtualHostPlan } from '../plan/route.ts'
+import type { RoutePlan, VirtualHostPlan } from '../plan/route.ts'
 import { redirectToHttps } from './actions/redirect.ts'
 import { candidateRoute } from './candidates.ts'
 import { compileRoute, type CompiledRoute, type RoutingDeps } from './compiled-route.ts'
@@ -60,6 +60,17 @@ export class VirtualHost {
     )
   }
 
+  /**
+   * The route that would take the request as it is now, without serving it; null: none would, or it is redirected to
+   * https before any route is looked at.
+   */
+  locate(exchange: Exchange): RoutePlan | null | Promise<RoutePlan | null> {
+    if (this.plan.requireTls && exchange.scheme !== 'https') return null
+    if (this.#matcher !== null) return this.#locate(this.#matcher, exchange)
+    this.#building ??= this.#build()
+    return this.#building.then((matcher) => this.#locate(matcher, exchange))
+  }
+
   async #build(): Promise<Matcher> {
     const query = createQueryReader()
     const { routes } = this.plan
@@ -72,23 +83,33 @@ export class VirtualHost {
     return (this.#matcher = { router, tests })
   }
 
-  #serve({ router, tests }: Matcher, exchange: Exchange): void {
+  #serve(matcher: Matcher, exchange: Exchange): void {
     try {
-      for (const candidate of router.candidates(exchange)) {
-        const test = tests[candidate]!
-        if (test !== null && !test(exchange)) continue
-        serveRoute(this.#route(candidateRoute(candidate)), exchange, this.#deps)
-        return
-      }
-      this.#deps.reply(exchange, ROUTE_NOT_FOUND)
+      const index = find(matcher, exchange)
+      if (index === -1) this.#deps.reply(exchange, ROUTE_NOT_FOUND)
+      else serveRoute(this.#route(index), exchange, this.#deps)
     } catch (error) {
       failInternally(exchange, error, this.#deps)
     }
   }
 
+  #locate(matcher: Matcher, exchange: Exchange): RoutePlan | null {
+    const index = find(matcher, exchange)
+    return index === -1 ? null : this.plan.routes[index]!
+  }
+
   #route(index: number): CompiledRoute {
     return (this.#routes[index] ??= compileRoute(this.plan.routes[index]!, this.#deps))
   }
+}
+
+/** The index of the first rule that matches, or -1. */
+function find({ router, tests }: Matcher, exchange: Exchange): number {
+  for (const candidate of router.candidates(exchange)) {
+    const test = tests[candidate]!
+    if (test === null || test(exchange)) return candidateRoute(candidate)
+  }
+  return -1
 }
 
 function withPath(matchesPath: TextTest, conditions: RequestTest | null): RequestTest {

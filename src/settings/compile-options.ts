@@ -44,6 +44,8 @@ export function compileOptions(settings: Settings) {
       shadowHostSuffix: settings.shadowHostSuffix,
       http10: downstream.http10,
       requestBufferBytes: upstream.requestBufferBytes,
+      // Until the store is spoken to, every limit is local.
+      hasRedis: false,
     },
   }
 }

@@ -96,6 +96,14 @@ const metrics = group('Bounds on the metrics page.', {
   }),
 })
 
+const rateLimits = group('Counting for RateLimitPolicies.', {
+  maxBuckets: whole(
+    'Buckets (different values of its `key`) that one rule counts in the memory of one worker. Beyond that the one that would end first makes room, and begins anew when it is asked for. A bucket takes about 150 bytes, with `window: sliding` up to 2 KiB.',
+    100_000,
+    { least: 1000, most: 10_000_000 },
+  ),
+})
+
 const redis = group('Shared state of several gateways.', {
   url: secretUrl('Redis server; without it state is kept in memory.', ['redis:', 'rediss:'], {
     flag: '--redis URL',
@@ -166,6 +174,7 @@ export const settingsSchema = group('Everything that is not a resource.', {
   upstream,
   jwt,
   metrics,
+  rateLimits,
   redis,
   identity: identitySchema,
   mesh: meshSchema,

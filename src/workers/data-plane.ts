@@ -11,6 +11,8 @@ import { createRemoteIdentity, type RemoteIdentity } from '../certificates/mesh/
 import type { MeshCertificate } from '../certificates/mesh-identity.ts'
 import type { Epoch, Exchange } from '../exchange/exchange.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
+import { RateLimits } from '../filters/rate-limit/rate-limits.ts'
+import type { RuleCounts } from '../filters/rate-limit/rule.ts'
 import { compileForward, type ForwardDeps } from '../forwarding/forward.ts'
 import { sendLocalReply } from '../forwarding/reply.ts'
 import { Listener, type ListenerDeps } from '../listeners/listener.ts'
@@ -18,16 +20,19 @@ import { type CertificateMaterial, TlsContexts } from '../listeners/tls-contexts
 import { systemTimers } from '../lib/timers.ts'
 import { type AccessLogger, createAccessLogger } from '../observability/access-log.ts'
 import type { Logger } from '../observability/logger.ts'
-import { snapshotOf } from '../observability/metrics-snapshot.ts'
+import { type RuleOutcomes, snapshotOf } from '../observability/metrics-snapshot.ts'
 import { createProcessProbe, type ProcessProbe } from '../observability/process-probe.ts'
 import { createRequestMetrics, type RequestMetrics } from '../observability/request-metrics.ts'
 import type { ClusterPlan } from '../plan/cluster.ts'
 import type { CertificatePlan, ListenerPlan } from '../plan/listener.ts'
 import type { MeshPlan } from '../plan/plan.ts'
 import type { PoliciesPlan } from '../plan/policy.ts'
+import type { RateLimitPolicyPlan } from '../plan/rate-limit.ts'
 import type { VirtualHostPlan } from '../plan/route.ts'
+import { compileMatch } from '../routing/match.ts'
 import { PathRouters } from '../routing/path-router.ts'
 import { RouteTable } from '../routing/route-table.ts'
+import type { VirtualHost } from '../routing/virtual-host.ts'
 import type { RoutingDeps } from '../routing/compiled-route.ts'
 import { ClusterSet, type EndpointStats } from '../upstreams/cluster-set.ts'
 import { createUpstreamCounters } from '../upstreams/counters.ts'
@@ -76,6 +81,7 @@ export class DataPlane {
   readonly #listenerDeps: ListenerDeps
   readonly #routing: RoutingDeps
   readonly #policies: Policies
+  readonly #rateLimits: RateLimits
   #mesh: MeshPlan | null = null
   #epoch: Epoch | null = null
   #accessLog: AccessLogger | null = null
@@ -119,10 +125,16 @@ export class DataPlane {
       load: { inFlight: 0 },
       onPassed: createBufferCollector(),
     }
+    this.#rateLimits = new RateLimits({
+      store: null,
+      maxBuckets: settings.rateLimits.maxBuckets,
+      compileMatch: (match) => compileMatch(match),
+    })
     this.#routing = {
       routers: new PathRouters(),
       random: Math.random,
       setTimeout,
+      compileRateLimits: (names) => this.#rateLimits.compile(names),
       compileForward: (route) => compileForward(route, forwarding),
       reply: sendLocalReply,
       onError: (error, exchange) => {
@@ -137,6 +149,8 @@ export class DataPlane {
         this.#route(exchange)
       },
       reply: sendLocalReply,
+      locate: (exchange) => this.#virtualHost(exchange)?.locate(exchange) ?? null,
+      rateLimits: this.#rateLimits,
     })
     this.#listenerDeps = {
       limits: settings.limits,
@@ -177,6 +191,7 @@ export class DataPlane {
       } else if (kind === 'listener') listeners.push(JSON.parse(text) as ListenerPlan)
       else if (kind === 'mesh') this.#setMesh(JSON.parse(text) as MeshPlan)
       else if (kind === 'policies') this.#policies.update(JSON.parse(text) as PoliciesPlan)
+      else if (kind === 'rate-limit') this.#rateLimits.set(JSON.parse(text) as RateLimitPolicyPlan)
     }
     const closing: string[] = []
     for (const key of remove) {
@@ -189,6 +204,7 @@ export class DataPlane {
         const [table, host] = splitKey(name)
         this.#tables.get(table)?.delete(host)
       } else if (kind === 'listener') closing.push(name)
+      else if (kind === 'rate-limit') this.#rateLimits.delete(name)
     }
     this.#epoch = {
       mesh: this.#mesh!,
@@ -232,6 +248,7 @@ export class DataPlane {
         downstreamConnections: sum(listeners.map(({ connections }) => connections)),
         upstreamConnections: sum(clusters.flatMap(({ endpoints }) => endpoints.map(({ connections }) => connections))),
         process: this.#probe.read(),
+        rateLimits: { rules: this.#rateLimits.counts().map(outcomesOf), store: null },
         upstream: {
           ...this.#counters,
           ejected: clusters
@@ -245,12 +262,17 @@ export class DataPlane {
   }
 
   #serve(exchange: Exchange): void {
+    if (!this.#rateLimits.isEmpty) this.#rateLimits.distrust(exchange)
     if (exchange.epoch.mesh.closedBy.length > 0) sendLocalReply(exchange, CLOSED)
     else this.#policies.serve(exchange)
   }
 
+  #virtualHost({ listener, host }: Exchange): VirtualHost | null {
+    return this.#tables.get(listener.routeTable)?.lookup(host) ?? null
+  }
+
   #route(exchange: Exchange): void {
-    const virtualHost = this.#tables.get(exchange.listener.routeTable)?.lookup(exchange.host) ?? null
+    const virtualHost = this.#virtualHost(exchange)
     if (virtualHost === null) sendLocalReply(exchange, ROUTE_NOT_FOUND)
     else virtualHost.handle(exchange)
   }
@@ -354,6 +376,10 @@ function readCertificate(certificate: CertificatePlan): CertificateMaterial {
   }
   if ('privateKey' in certificate) return certificate
   throw new Error('it holds authorities, and no key pair')
+}
+
+function outcomesOf({ policy, rule, ...outcomes }: RuleCounts): RuleOutcomes {
+  return { policy, rule, outcomes }
 }
 
 function isEjected({ ejectedUntil }: EndpointStats): boolean {

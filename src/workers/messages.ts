@@ -26,6 +26,12 @@ export interface DataPlaneSettings {
   readonly seriesIdleMs: number | null
   readonly logLevel: LogLevel
   readonly policies: PoliciesSettings
+  readonly rateLimits: RateLimitSettings
+}
+
+export interface RateLimitSettings {
+  /** Bound on the buckets that one rule holds in one process. */
+  readonly maxBuckets: number
 }
 
 export interface ApplyMessage {

@@ -5,11 +5,13 @@
 import type { Exchange } from '../exchange/exchange.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import { compileExtAuthz } from '../filters/ext-authz/ext-authz.ts'
-import type { Filter } from '../filters/filter.ts'
+import type { Filter, FilterResult } from '../filters/filter.ts'
 import { compilePolicies } from '../filters/policies.ts'
+import type { RateLimits, Stage } from '../filters/rate-limit/rate-limits.ts'
 import { systemTimers } from '../lib/timers.ts'
 import type { Logger } from '../observability/logger.ts'
 import type { PoliciesPlan } from '../plan/policy.ts'
+import type { RoutePlan } from '../plan/route.ts'
 import { fetchText } from '../tokens/fetch-text.ts'
 import { createFileKeySetCache } from '../tokens/key-set-cache.ts'
 import { KeyStore } from '../tokens/key-store.ts'
@@ -29,6 +31,9 @@ export interface PoliciesOptions {
   /** Takes a request that has passed to its route. */
   readonly pass: (exchange: Exchange) => void
   readonly reply: (exchange: Exchange, reply: LocalReply) => void
+  /** The route that would take a request as it is now. */
+  readonly locate: (exchange: Exchange) => RoutePlan | null | Promise<RoutePlan | null>
+  readonly rateLimits: RateLimits
 }
 
 /** Lines of audits and trials in the log, a worker. */
@@ -74,6 +79,7 @@ export class Policies {
         const { path, host, clientAddress } = exchange
         log.info({ path, host, client: clientAddress, rule: rule?.id ?? null, ...event }, 'authorization')
       },
+      checkRateLimits: (exchange, stage) => this.#checkRateLimits(exchange, stage),
       onPolicyError: (error, exchange) => {
         log.error({ err: error, path: exchange?.path }, 'a policy failed; what it guards is refused')
       },
@@ -91,6 +97,16 @@ export class Policies {
     if (result === undefined || !('then' in result)) this.#conclude(exchange, result)
     // Policies answer for their failures themselves: the promise never rejects.
     else void result.then((reply) => this.#conclude(exchange, reply))
+  }
+
+  /** Limits belong to routes, and policies come before routing: so the route is looked up, and again afterwards. */
+  #checkRateLimits(exchange: Exchange, stage: Stage): FilterResult | Promise<FilterResult> {
+    const { rateLimits, locate } = this.#options
+    if (rateLimits.isEmpty) return undefined
+    const check = (route: RoutePlan | null) =>
+      route?.rateLimits === undefined ? undefined : rateLimits.check(route.rateLimits, exchange, stage)
+    const route = locate(exchange)
+    return route instanceof Promise ? route.then(check) : check(route)
   }
 
   /** Clients decide how many events there are: of those beyond the bound nothing is told. */

@@ -21,12 +21,13 @@ const CLUSTER_DEFAULTS: Partial<ClusterPlan> = {
   maxRequestsPerConnection: 0,
 }
 
-export function viewPlan({ mesh, policies, listeners, routeTables, clusters, certificates }: Plan): unknown {
+export function viewPlan({ mesh, policies, rateLimits, listeners, routeTables, clusters, certificates }: Plan): unknown {
   const { mesh: defaults, policies: noPolicies } = compile(EMPTY_SNAPSHOT, defaultCompileOptions()).plan
   const changed = without(mesh, defaults)
   return plain({
     ...(Object.keys(changed).length === 0 ? {} : { mesh: changed }),
     ...(isDeepStrictEqual(policies, noPolicies) ? {} : { policies: without(policies, noPolicies) }),
+    ...(Object.keys(rateLimits).length === 0 ? {} : { rateLimits }),
     listeners,
     routeTables: mapValues(routeTables, ({ port, virtualHosts }) => ({
       port,

@@ -59,6 +59,7 @@ export async function startGateway(
       maxSeries: 600,
       seriesIdleMs: null,
       logLevel: 'silent',
+      rateLimits: { maxBuckets: 100_000 },
       policies: { staleKeysMaxAgeMs: 3_600_000, keySetFolder: null },
       ...settings,
     },

@@ -16,6 +16,8 @@ export interface RouteTarget {
   readonly port: number
   /** The server ends TLS. */
   readonly tls: boolean
+  /** Name of the server's port, where a policy asks for it; or empty. */
+  readonly section: string
 }
 
 /** Whether a match can hold at all on this gateway and port. */

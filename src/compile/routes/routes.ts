@@ -7,6 +7,7 @@ import type { Origin, Problem } from '../../plan/problem.ts'
 import type { CorsPlan, FaultPlan, HeaderOperations, RouteAction, RouteMatch, RoutePlan } from '../../plan/route.ts'
 import { originOf } from '../findings.ts'
 import type { CompileOptions } from '../options.ts'
+import { type RateLimitTarget, rateLimitsOf } from '../rate-limits.ts'
 import type { Workload } from '../workload.ts'
 import { compileDirectResponse, compileRedirect, isRedirectStatus } from './answer.ts'
 import { compileCors } from './cors.ts'
@@ -21,6 +22,7 @@ export interface RouteContext {
   readonly workload: Workload
   /** Port of each service that has one only. */
   readonly solePorts: ReadonlyMap<string, number>
+  readonly rateLimits: readonly RateLimitTarget[]
 }
 
 export interface CompiledRoutes {
@@ -38,6 +40,7 @@ interface Shared {
   readonly responseHeaders: HeaderOperations | undefined
   readonly cors: CorsPlan | undefined
   readonly fault: FaultPlan | undefined
+  readonly rateLimits: readonly string[] | undefined
 }
 
 export function compileRoutes(rules: readonly Rule[], target: RouteTarget, context: RouteContext): CompiledRoutes {
@@ -88,16 +91,19 @@ function placesOf(rule: Rule, target: RouteTarget, { workload }: RouteContext, p
 }
 
 function compileRule(
-  { http, owner, pointer }: Rule,
+  { http, owner, pointer, sources }: Rule,
   target: RouteTarget,
-  { options, solePorts }: RouteContext,
+  { options, solePorts, rateLimits: targets }: RouteContext,
   references: ClusterReference[],
 ): Shared | undefined {
+  const { gateway, section } = target
+  const rateLimits = rateLimitsOf(targets, { virtualServices: sources, gateway, section })
   const common = {
     requestHeaders: readOperations(http.headers?.request).headers,
     responseHeaders: readOperations(http.headers?.response).headers,
     cors: compileCors(http.corsPolicy),
     fault: compileFault(http.fault),
+    rateLimits: rateLimits.length === 0 ? undefined : rateLimits,
   }
   const { redirect, directResponse, rewrite } = http
   if (redirect !== undefined) {
@@ -128,7 +134,7 @@ function assemble(
   match: RouteMatch,
   shared: Shared,
 ): RoutePlan {
-  const { requestHeaders, responseHeaders, cors, fault } = shared
+  const { requestHeaders, responseHeaders, cors, fault, rateLimits } = shared
   return {
     name: matchName ? `${http.name ?? ''}.${matchName}` : (http.name ?? ''),
     origin,
@@ -138,5 +144,6 @@ function assemble(
     ...(responseHeaders === undefined ? {} : { responseHeaders }),
     ...(cors === undefined ? {} : { cors }),
     ...(fault === undefined ? {} : { fault }),
+    ...(rateLimits === undefined ? {} : { rateLimits }),
   }
 }

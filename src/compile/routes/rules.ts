@@ -26,6 +26,8 @@ export interface Rule {
   readonly pointer: string
   /** Null: the rule takes every request. */
   readonly matches: readonly RuleMatch[] | null
+  /** By `NAMESPACE/NAME`: the VirtualServices that it comes from, and its name there. */
+  readonly sources: readonly (readonly [virtualService: string, name: string | undefined])[]
 }
 
 export interface Rules {
@@ -87,7 +89,8 @@ function ownRules(owner: VirtualService): Rule[] {
         : match,
       origin: originOf(owner, `${pointer}/match/${j}`),
     }))
-    return { http, owner, pointer, matches: matches.length === 0 ? null : matches }
+    const sources = [[nameOf(owner), http.name] as const]
+    return { http, owner, pointer, matches: matches.length === 0 ? null : matches, sources }
   })
 }
 
@@ -107,7 +110,8 @@ function delegateRules(root: Rule, delegate: VirtualService, options: CompileOpt
       )
       return []
     }
-    return [{ ...rule, http: inherit(root, rule.http, options), matches }]
+    const sources = [...root.sources, ...rule.sources]
+    return [{ ...rule, http: inherit(root, rule.http, options), matches, sources }]
   })
 }
 

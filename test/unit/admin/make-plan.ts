@@ -39,6 +39,7 @@ const CLUSTER = 'outbound|80||shop.mesh.test'
 
 export const PLAN: Plan = {
   mesh: meshPlan(),
+  rateLimits: {},
   policies: {
     jwt: [],
     authorization: { custom: [], audit: [], deny: [], allow: null, dryRun: { deny: [], allow: null } },

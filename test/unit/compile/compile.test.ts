@@ -33,6 +33,7 @@ test('an empty snapshot compiles to a plan that opens nothing, with the defaults
         jwt: [],
         authorization: { custom: [], audit: [], deny: [], allow: null, dryRun: { deny: [], allow: null } },
       },
+      rateLimits: {},
       listeners: {},
       routeTables: {},
       clusters: {},

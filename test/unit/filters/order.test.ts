@@ -10,7 +10,7 @@ const cors: CorsPlan = {
   forwardUnmatchedPreflights: true,
 }
 const fault = { abort: { fraction: 1, httpStatus: 503 } }
-const deps = { random: () => 0, setTimeout }
+const deps = { random: () => 0, setTimeout, compileRateLimits: () => () => undefined }
 
 test('compileFilters: a route without policies has no filters', () => {
   assert.equal(compileFilters(makeRoute(0), deps), null)

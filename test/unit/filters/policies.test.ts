@@ -21,6 +21,7 @@ function compile(authorization: Partial<AuthorizationPlan>, ask: (name: string) 
   const deps: PoliciesDeps = {
     keys: { use: () => [] } as unknown as PoliciesDeps['keys'],
     onAuthorizationEvent: null,
+    checkRateLimits: null,
     compileExtAuthz: ({ name }) => ask(name),
     onPolicyError: (error) => void errors.push(error),
   }

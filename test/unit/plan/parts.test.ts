@@ -13,6 +13,7 @@ function plan(...hosts: readonly VirtualHostPlan[]): Plan {
   return {
     mesh: MESH,
     policies: POLICIES,
+    rateLimits: {},
     listeners: {},
     routeTables: { 'http.80': { name: 'http.80', port: 80, virtualHosts } },
     clusters: {},

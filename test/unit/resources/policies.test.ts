@@ -247,6 +247,46 @@ const rateLimitPolicy: Record<string, RuleCase> = {
     good: limited({ status: 503 }),
     at: '/spec/rules/0/status',
   },
+  'a period ends within a year': {
+    bad: limited({ limit: { requests: 1, per: '8761h' } }),
+    good: limited({ limit: { requests: 1, per: '8760h' } }),
+    at: '/spec/rules/0/limit/per',
+  },
+  'a limit is not negative': {
+    bad: limited({ limit: { requests: -1, per: '1s' } }),
+    good: limited({ limit: { requests: 4_294_967_295, per: '1s' } }),
+    at: '/spec/rules/0/limit/requests',
+  },
+  'no kind of key is unknown': {
+    bad: limited({ key: [{ clientIp: {} }] }),
+    good: limited({ key: [{ clientIP: { prefixLength: 64 } }] }),
+    at: '/spec/rules/0/key/0',
+  },
+  'an IPv6 prefix has up to 128 bits': {
+    bad: limited({ key: [{ clientIP: { prefixLength: 129 } }] }),
+    good: limited({ key: [{ clientIP: { prefixLength: 128 } }] }),
+    at: '/spec/rules/0/key/0/clientIP/prefixLength',
+  },
+  'an IPv4 prefix has up to 32 bits': {
+    bad: limited({ key: [{ clientIP: { ipv4PrefixLength: 0 } }] }),
+    good: limited({ key: [{ clientIP: { ipv4PrefixLength: 24 } }] }),
+    at: '/spec/rules/0/key/0/clientIP/ipv4PrefixLength',
+  },
+  'a limit is not matched by Gateways': {
+    bad: limited({ match: [{ gateways: ['gw'] }] }),
+    good: limited({ match: [{ port: 80 }] }),
+    at: '/spec/rules/0/match/0/gateways',
+  },
+  'one request costs no more than the limit': {
+    bad: limited({ hits: 2, limit: { requests: 1, per: '1s' } }),
+    good: limited({ hits: 2, limit: { requests: 1, per: '1s', burst: 1 } }),
+    at: '/spec/rules/0/hits',
+  },
+  'a request costs something': {
+    bad: limited({ hits: 0 }),
+    good: limited({ hits: 1 }),
+    at: '/spec/rules/0/hits',
+  },
   'hits is a number or a header': {
     bad: limited({ hits: 'x-cost' }),
     good: limited({ hits: { header: 'x-cost' } }),

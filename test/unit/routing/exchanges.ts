@@ -113,6 +113,7 @@ export function recordOutcomes(overrides: Partial<RoutingDeps> = {}): Outcomes {
       onError: (error) => void errors.push(error),
       random: () => 0,
       setTimeout,
+      compileRateLimits: () => () => undefined,
       ...overrides,
     },
   }
