@@ -26,6 +26,7 @@ const REQUEST: UpstreamRequest = {
   headers: ['x-bench', '1'],
   body: 'none',
   requestSpelling: null,
+  upgrade: null,
 }
 
 if (process.send !== undefined) {

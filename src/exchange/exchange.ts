@@ -4,6 +4,7 @@
  * shape; what is not known yet is null, zero or empty.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { MeshPlan } from '../plan/plan.ts'
 import type { RoutePlan } from '../plan/route.ts'
 import type { Spelling } from './header-case.ts'
@@ -41,6 +42,16 @@ export interface VerifiedToken {
   /** `azp`, or empty. */
   readonly presenter: string
   readonly claims: Readonly<Record<string, unknown>>
+}
+
+/** A wish of the client to go on with another protocol on its connection. */
+export interface Upgrade {
+  /** As the client wrote it, for example `websocket`. */
+  readonly protocol: string
+  /** The client's side from the head of the answer on; to be asked for once that is written. */
+  readonly connection: () => Duplex
+  /** To be called when the connection that was switched is over. */
+  readonly onEnd: () => void
 }
 
 /** Where the answer came from; filled in by the forwarder at each try. */
@@ -97,6 +108,8 @@ export class Exchange {
   grpc = false
   /** How the request's body is framed; its bytes are still in `req`. */
   body: 'none' | 'length' | 'chunked' = 'none'
+  /** Null: an ordinary request. */
+  upgrade: Upgrade | null = null
 
   /** What RequestAuthentication found, in the order of its rules; empty: no token. */
   tokens: readonly VerifiedToken[] = []

@@ -5,6 +5,7 @@
  * A try ends in `#commit` (its answer goes to the client), in another try, or in a local reply. All that can go wrong
  * is a row of failure.ts.
  */
+import type { Duplex } from 'node:stream'
 import type { Exchange, HeaderEdit } from '../exchange/exchange.ts'
 import { spellingOf } from '../exchange/header-case.ts'
 import { type HeaderList, headerValue, setHeader } from '../exchange/headers.ts'
@@ -33,6 +34,7 @@ import { sendLocalReply } from './reply.ts'
 import { RequestBody } from './request-body.ts'
 import { cutAnswer, relayData, relayEnd, relayHead, relayInformational } from './response.ts'
 import { type CompiledRetry, compileRetry } from './retry.ts'
+import { openTunnel } from './tunnel.ts'
 import { compileDeadline, type Deadline } from './timeout.ts'
 import { Timers } from './timers.ts'
 
@@ -128,7 +130,9 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
 
     if (exchange.epoch.mesh.preserveHeaderCase) exchange.requestSpelling = spellingOf(exchange.req.rawHeaders)
     this.#hash = cluster.hashOf(exchange)
-    if (action.mirrors !== undefined) this.#mirrors = chooseMirrors(action.mirrors, this.#deps.random)
+    // A copy of an upgrade would be a tunnel that nobody speaks through.
+    if (action.mirrors !== undefined && exchange.upgrade === null)
+      this.#mirrors = chooseMirrors(action.mirrors, this.#deps.random)
     if (exchange.body === 'none') this.#onRequestEnd()
     else {
       this.#body = new RequestBody(exchange.req, exchange.epoch.mesh.requestBufferBytes, this.#deps.onPassed, () => {
@@ -198,6 +202,23 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
       return
     }
     this.#retryOr(reason, resetReply(reason, detail, exchange.upstream.attempts > 1))
+  }
+
+  onUpgrade(head: ResponseHead, connection: Duplex): void {
+    const exchange = this.#exchange
+    this.#committed = true
+    this.#timers.end()
+    exchange.upstream.localAddress = this.#stream!.localAddress
+    this.#cluster!.onResponse(this.#endpoint!, head.status, null)
+    // From here on the tunnel is all there is: it tells when it ends.
+    exchange.onClientGone = null
+    openTunnel(exchange, head, connection, {
+      idleTimeoutMs: this.#cluster!.plan.idleTimeoutMs,
+      onPassed: this.#deps.onPassed,
+      onEnd: () => {
+        this.#finish()
+      },
+    })
   }
 
   onDrain(): void {

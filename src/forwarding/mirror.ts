@@ -128,7 +128,7 @@ class Copy implements ResponseHandler, ConnectionWaiter {
 export function mirrorHead(exchange: Exchange): UpstreamRequest {
   const { method, path, authority, scheme, headers, body, requestSpelling, epoch } = exchange
   const host = epoch.mesh.shadowHostSuffix ? shadowAuthority(authority) : authority
-  return { method, path, authority: host, scheme, headers: [...headers], body, requestSpelling }
+  return { method, path, authority: host, scheme, headers: [...headers], body, requestSpelling, upgrade: null }
 }
 
 /** Envoy's traditional Host of a copy: `-shadow` before the port. */

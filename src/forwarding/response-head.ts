@@ -30,7 +30,8 @@ export function sendHead(exchange: Exchange, status: number, headers: HeaderList
   if (exchange.responseEdits !== null) for (const edit of exchange.responseEdits) edit(headers, exchange)
   if (epoch.mesh.serverHeader !== null) setHeader(headers, 'server', epoch.mesh.serverHeader)
   if (epoch.generationHeader !== null) setHeader(headers, epoch.generationHeader, epoch.generation)
-  if (mustClose(exchange)) {
+  if (status === 101) setHeader(headers, 'connection', 'upgrade')
+  else if (mustClose(exchange)) {
     setHeader(headers, 'connection', 'close')
     // The listener asks for this before it takes another request from the connection.
     res.shouldKeepAlive = false

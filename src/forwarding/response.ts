@@ -20,6 +20,7 @@ export function relayInformational({ req, res }: Exchange, status: number, heade
 export function relayHead(exchange: Exchange, head: ResponseHead, more: boolean, requestEndAt: number): void {
   const { upstream } = exchange
   const headers = endToEndHeaders(head.headers)
+  if (head.status === 101) headers.push('upgrade', headerValue(head.headers, 'upgrade') ?? '')
   exchange.upstreamHeadMono = performance.now()
   // An answer that comes before the request has ended took no time that could be told.
   if (requestEndAt !== 0) {

@@ -5,11 +5,11 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { portOf } from '../exchange/connection.ts'
-import { type Epoch, Exchange, type ListenerFacts } from '../exchange/exchange.ts'
+import { type Epoch, Exchange, type ListenerFacts, type Upgrade } from '../exchange/exchange.ts'
 import { hasHeader, setHeader } from '../exchange/headers.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
-import { readHeaders, removeNominated, trustedClient } from './edge-headers.ts'
+import { type IncomingHeaders, readHeaders, removeNominated, trustedClient } from './edge-headers.ts'
 import { normalizePath } from './path-normalization.ts'
 
 const LOW_VERSION: LocalReply = { status: 426, details: 'low_version', close: true }
@@ -64,8 +64,10 @@ export function admit(
   epoch: Epoch,
   connection: ConnectionFacts,
   options: AdmissionOptions,
+  upgrade: Upgrade | null = null,
 ): Admission {
   const exchange = new Exchange(req, res, listener, epoch, Date.now(), performance.now())
+  exchange.upgrade = upgrade
   return { exchange, reply: check(exchange, connection, options) }
 }
 
@@ -128,7 +130,7 @@ function check(exchange: Exchange, connection: ConnectionFacts, options: Admissi
     exchange.scheme = read.forwardedProto
   }
   // An offer of h2c may be ignored (RFC 9110 §7.8); anything else that is asked for in this way cannot be given.
-  if (read.upgrade !== '' && /\bupgrade\b/i.test(read.connection) && !/^h2c$/i.test(read.upgrade)) return UPGRADE_FAILED
+  if (exchange.upgrade === null && isUpgrade(read) && !/^h2c$/i.test(read.upgrade)) return UPGRADE_FAILED
   return null
 }
 
@@ -153,6 +155,10 @@ function forwardedHeaders(
   if (epoch.mesh.forwardedPortHeader && (hops === 0 || !hasHeader(headers, 'x-forwarded-port'))) {
     setHeader(headers, 'x-forwarded-port', String(portOf(exchange.localAddress)))
   }
+}
+
+function isUpgrade({ upgrade, connection }: IncomingHeaders): boolean {
+  return upgrade !== '' && /\bupgrade\b/i.test(connection)
 }
 
 /** Lower case, without the port; an IPv6 address without its brackets, as resources write it. */

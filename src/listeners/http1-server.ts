@@ -4,13 +4,14 @@
  */
 import { createServer, IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { type Epoch, Exchange, type ListenerFacts } from '../exchange/exchange.ts'
+import { type Epoch, Exchange, type ListenerFacts, type Upgrade } from '../exchange/exchange.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import { admit, type AdmissionOptions } from './admission.ts'
 import { replyToClientError } from './client-error.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
 import { lingerIfUnfinished } from './linger.ts'
 import type { ListenerState } from './listener-state.ts'
+import { SwitchedConnection } from './switched-connection.ts'
 
 /** Limits on clients; all times in ms. */
 export interface Http1Limits extends AdmissionOptions {
@@ -56,6 +57,7 @@ interface KnownSocket extends Socket {
 /** Why a request ended whose client left. */
 const GONE = 'downstream_remote_disconnect'
 const CONNECT_NOT_ROUTED: LocalReply = { status: 404, flag: 'NR', details: 'route_not_found', close: true }
+const SWITCHING_PROTOCOLS = 101
 /** Time for the client to read the answer before the connection is cut, as Envoy's `delayed_close_timeout`. */
 const DELAYED_CLOSE_MS = 1000
 
@@ -86,6 +88,7 @@ export class Http1Server {
         connectionsCheckingInterval: CHECK_INTERVAL_MS,
         // Checked in admission.ts, where the answer is logged and counted.
         requireHostHeader: false,
+        shouldUpgradeCallback: isWebSocket,
       },
       onRequest,
     )
@@ -96,6 +99,9 @@ export class Http1Server {
     server.on('checkExpectation', onRequest)
     server.on('connect', (req: IncomingMessage, socket: Socket) => {
       this.#onConnect(req, socket)
+    })
+    server.on('upgrade', (req: IncomingMessage, socket: Socket, head: Buffer) => {
+      this.#onUpgrade(req, socket, head)
     })
     server.on('clientError', (error: Error, socket: Socket) => {
       this.#onClientError(error, socket)
@@ -224,6 +230,47 @@ export class Http1Server {
     this.#answerDetached(req, socket, socket[kFacts]!, CONNECT_NOT_ROUTED)
   }
 
+  /** The same way as any request; what comes of it is an answer that ends the connection, or a switch of it. */
+  #onUpgrade(req: IncomingMessage, socket: KnownSocket, head: Buffer): void {
+    const facts = socket[kFacts]!
+    const { latest } = facts
+    const res = new ServerResponse(req)
+    // Whatever is answered, no other request can be read from the connection.
+    res.shouldKeepAlive = false
+    const connection = new SwitchedConnection(socket, head, () => {
+      if (facts.current?.res === res) this.#onClose(facts.current)
+      socket.destroy()
+    })
+    const serve = () => {
+      if (facts.failed || !socket.writable) {
+        socket.destroy()
+        return
+      }
+      res.assignSocket(socket)
+      const upgrade: Upgrade = {
+        protocol: req.headers.upgrade!,
+        connection: () => {
+          facts.current = null
+          return connection.release(res)
+        },
+        onEnd: () => {
+          this.#onClose(exchange)
+        },
+      }
+      this.#state.active++
+      const { limits, epoch } = this.#deps
+      const admission = admit(req, res, facts.listener, epoch(), facts.connection, limits, upgrade)
+      const { exchange, reply } = admission
+      facts.current = exchange
+      this.#closeAfter(exchange, socket)
+      if (reply === null) this.#deps.serve(exchange)
+      else this.#deps.reply(exchange, reply)
+    }
+    if (latest === null) serve()
+    // Sent without waiting for the answer to the request before.
+    else latest.once('close', serve)
+  }
+
   /** Answers on a socket that Node no longer serves requests of, and closes it. */
   #answerDetached(req: IncomingMessage, socket: Socket, facts: SocketFacts, reply: LocalReply): void {
     const res = new ServerResponse(req)
@@ -235,10 +282,18 @@ export class Http1Server {
     exchange.peerAddress = exchange.clientAddress = facts.connection.peer
     exchange.localAddress = facts.connection.local
     this.#state.active++
+    this.#closeAfter(exchange, socket)
+    this.#deps.reply(exchange, reply)
+  }
+
+  /** Closes the connection once the answer is out, unless it was switched to something else with it. */
+  #closeAfter(exchange: Exchange, socket: Socket): void {
+    const { res } = exchange
     res.once('close', () => {
-      this.#onClose(exchange)
+      if (res.statusCode !== SWITCHING_PROTOCOLS) this.#onClose(exchange)
     })
     res.once('finish', () => {
+      if (res.statusCode === SWITCHING_PROTOCOLS) return
       res.detachSocket(socket)
       this.#onClose(exchange)
       socket.end()
@@ -246,6 +301,14 @@ export class Http1Server {
       socket.resume()
       setTimeout(() => socket.destroy(), DELAYED_CLOSE_MS).unref()
     })
-    this.#deps.reply(exchange, reply)
   }
+}
+
+/**
+ * The only protocol that connections are switched to, as in Istio. One with a body is left to be refused: what is not
+ * read of it would be taken for the other protocol's bytes.
+ */
+function isWebSocket({ headers }: IncomingMessage): boolean {
+  const isEmpty = headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0'
+  return isEmpty && headers.upgrade?.toLowerCase() === 'websocket'
 }

@@ -2,6 +2,7 @@
  * One request's way to an endpoint and its answer's way back, whatever protocol carries them: an HTTP/1.1 connection
  * for as long as the request lasts, or one stream of an HTTP/2 connection.
  */
+import type { Duplex } from 'node:stream'
 import type { Spelling } from '../exchange/header-case.ts'
 import type { HeaderList } from '../exchange/headers.ts'
 import type { FailureReason } from './failure-reason.ts'
@@ -20,6 +21,8 @@ export interface UpstreamRequest {
   readonly body: 'none' | 'length' | 'chunked'
   /** How HTTP/1.1 is to write the names; null: as they are. */
   readonly requestSpelling: Spelling | null
+  /** What the connection is to be switched to once the answer is 101 (RFC 9110 §7.8); null: it stays as it is. */
+  readonly upgrade: { readonly protocol: string } | null
 }
 
 export interface ResponseHead {
@@ -31,7 +34,7 @@ export interface ResponseHead {
   readonly text?: string
 }
 
-/** What becomes of a request. After `onEnd`, `onFailure`, or a call of `abort()`, nothing more is called. */
+/** What becomes of a request. After `onEnd`, `onUpgrade`, `onFailure`, or a call of `abort()`, nothing more is called. */
 export interface ResponseHandler {
   /** 100, 103 and other answers before the answer. */
   onInformational(status: number, headers: HeaderList): void
@@ -44,6 +47,12 @@ export interface ResponseHandler {
   onData(chunk: Buffer, last: boolean): boolean
   /** @param trailers Null: none, or the protocol's are not passed on. */
   onEnd(trailers: HeaderList | null): void
+  /**
+   * The answer is 101, to a request with an `upgrade`: the connection carries something else from here on. What came
+   * behind the answer can be read from it, once it is resumed. Nothing more is called. Absent with whoever asks for no
+   * upgrade.
+   */
+  onUpgrade?(head: ResponseHead, connection: Duplex): void
   /** @param detail Envoy's "transport failure reason", or empty. */
   onFailure(reason: FailureReason, detail: string): void
   /** What was written has left: the request's body may go on. */

@@ -75,6 +75,7 @@ function compileHead(protocol: ExtAuthzHttpPlan): (exchange: Exchange, body: Che
       headers,
       body: length === 0 ? 'none' : 'length',
       requestSpelling: null,
+      upgrade: null,
     }
   }
 }

@@ -62,6 +62,8 @@ export class Http1Connection implements UpstreamStream {
   #method = ''
   #requestEnded = true
   #chunkedRequest = false
+  #upgrading = false
+  #switched = false
   /** Bytes of a head that has not arrived whole. */
   #pending: Buffer | null = null
   /** Null while the head is awaited. */
@@ -116,6 +118,7 @@ export class Http1Connection implements UpstreamStream {
     this.requests++
     this.#handler = handler
     this.#method = method
+    this.#upgrading = request.upgrade !== null
     this.#requestEnded = body === 'none'
     this.#chunkedRequest = body === 'chunked'
     this.#framing = null
@@ -231,7 +234,10 @@ export class Http1Connection implements UpstreamStream {
         const head = parseResponseHead(buffer.toString('latin1', at, end), this.#method)
         at = end + 4
         if (head.status < 200) {
-          if (head.status === 101) throw new MalformedResponse('101 without a request to upgrade')
+          if (head.status === 101) {
+            this.#switch(head, buffer.subarray(at))
+            return
+          }
           handler.onInformational(head.status, head.headers)
           continue
         }
@@ -268,6 +274,21 @@ export class Http1Connection implements UpstreamStream {
     }
   }
 
+  /** Hands the connection to who asked for the upgrade. Its owner still counts it until it closes. */
+  #switch(head: Http1ResponseHead, rest: Buffer): void {
+    if (!this.#upgrading) throw new MalformedResponse('101 without a request to upgrade')
+    const handler = this.#handler!
+    const socket = this.#socket
+    this.#handler = null
+    this.#switched = true
+    // Nobody but this connection listens to these.
+    socket.removeAllListeners('data')
+    socket.removeAllListeners('drain')
+    socket.pause()
+    if (rest.length > 0) socket.unshift(rest)
+    handler.onUpgrade?.(head, socket)
+  }
+
   #startBody(head: Http1ResponseHead): void {
     this.#framing = head.framing
     this.#reusable = head.keepAlive
@@ -294,8 +315,8 @@ export class Http1Connection implements UpstreamStream {
   }
 
   #onFin(): void {
-    // In the middle of a handshake: what that means is known when the socket closes.
-    if (!this.#connected) return
+    // In the middle of a handshake: what that means is known when the socket closes. After a switch it is not ours.
+    if (!this.#connected || this.#switched) return
     if (this.#framing?.kind === 'until-close') {
       const handler = this.#handler
       this.#reusable = false

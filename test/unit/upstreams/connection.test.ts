@@ -57,7 +57,16 @@ async function exchange(
     500,
   )
   connection.send(
-    { method, path: '/', authority: 'a', scheme: 'http', headers: [], body: 'none', requestSpelling: null },
+    {
+      method,
+      path: '/',
+      authority: 'a',
+      scheme: 'http',
+      headers: [],
+      body: 'none',
+      requestSpelling: null,
+      upgrade: null,
+    },
     handler,
   )
   await promise

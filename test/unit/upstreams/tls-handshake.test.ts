@@ -82,6 +82,7 @@ describe('TLS handshakes', { skip: skipWithout('openssl') }, () => {
         headers: [],
         body: 'chunked',
         requestSpelling: null,
+        upgrade: null,
       },
       handler,
     )

@@ -85,7 +85,16 @@ export function requestAgain(connection: Http1Connection): Promise<Result> {
     let status = 0
     let body = ''
     connection.send(
-      { method: 'GET', path: '/', authority: 'a', scheme: 'http', headers: [], body: 'none', requestSpelling: null },
+      {
+        method: 'GET',
+        path: '/',
+        authority: 'a',
+        scheme: 'http',
+        headers: [],
+        body: 'none',
+        requestSpelling: null,
+        upgrade: null,
+      },
       {
         onInformational: () => {},
         onHead: (head) => (status = head.status),
