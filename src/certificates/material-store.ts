@@ -175,7 +175,7 @@ export class MaterialStore {
     let found = entries.get(key)
     if (found === undefined) {
       const name = describe(plan)
-      const material = new RotatingMaterial<T>((problem) => this.#deps.report(name, problem))
+      const material = new RotatingMaterial<T>(name, (problem) => this.#deps.report(name, problem))
       found = { material, stop: start(material), leases: 0 }
       entries.set(key, found)
     }

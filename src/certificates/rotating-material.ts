@@ -15,6 +15,8 @@ export interface Material<T> {
 }
 
 export class RotatingMaterial<T extends Validity> {
+  /** As an operator would call it. */
+  readonly name: string
   /** What new connections use; null: nothing, see {@link RotatingMaterial.problem}. */
   current: Material<T> | null = null
   /** What is wrong, in words; empty: nothing. */
@@ -26,7 +28,8 @@ export class RotatingMaterial<T extends Validity> {
   #refused = ''
 
   /** @param report Told of every change of the problem. */
-  constructor(report: (problem: string) => void) {
+  constructor(name: string, report: (problem: string) => void) {
+    this.name = name
     this.#report = report
   }
 

@@ -1,8 +1,10 @@
 /** The composition root of a serving gateway: sources → store → compiler → workers, and what watches over them. */
+import { randomBytes } from 'node:crypto'
 import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createMeshIdentity } from '../certificates/mesh/create.ts'
+import { TicketKeyRing } from '../certificates/ticket-keys.ts'
 import { createCompiler } from '../compile/compile.ts'
 import { systemTimers } from '../lib/timers.ts'
 import { createHealth } from '../observability/health.ts'
@@ -44,6 +46,9 @@ export const runGateway: RunGateway = async (settings, hooks) => {
   }
 }
 
+/** How long a key seals new tickets of TLS sessions: a session lives for a sixth of it. */
+const TICKET_KEY_LIFE_MS = 12 * 3_600_000
+
 /** The gateway is ready without its certificate of the mesh after so long. */
 const IDENTITY_WAIT_MS = 5000
 
@@ -70,6 +75,7 @@ async function startGateway(
     random: Math.random,
     log,
   })
+  const tickets = new TicketKeyRing({ timers: systemTimers(), lifeMs: TICKET_KEY_LIFE_MS, random: randomBytes })
   const { maxSeries, idleExpiry } = settings.metrics
   const aggregator = createMetricsAggregator({
     maxSeries,
@@ -115,6 +121,10 @@ async function startGateway(
     current: () => controller.current(),
     metrics: aggregator,
     identity: () => identity?.current() ?? null,
+    ticketKeys: () => tickets.keys,
+  })
+  tickets.onChange((keys) => {
+    pool.setTicketKeys(keys)
   })
   identity?.onChange(() => {
     pool.setIdentity(identity.current())
@@ -170,6 +180,7 @@ async function startGateway(
   const close = async (): Promise<void> => {
     await Promise.all([source.close(), saved.close(), admin.close(), status.close(), identity?.close()])
     probe.close()
+    tickets.close()
   }
   const [statusAddress, adminAddress] = await Promise.all([
     listenOn('status', settings.status, (port, host) => status.listen(port, host)),

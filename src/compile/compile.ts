@@ -54,8 +54,9 @@ export function createCompiler(options: CompileOptions): Compiler {
     const workload = createWorkload(options, gateways)
     return { workload, placed: placeServers(gateways, workload) }
   })
-  const buildListeners = lastOf((placed: PlacedServers, secrets: Snapshot['secrets']) =>
-    compileListeners(placed.ports, secrets, options.gateway.namespace),
+  const buildListeners = lastOf(
+    (placed: PlacedServers, secrets: Snapshot['secrets'], configMaps: Snapshot['configMaps']) =>
+      compileListeners(placed.ports, secrets, configMaps, options),
   )
   const buildRegistry = createRegistryBuilder(options)
   const readServices = lastOf(
@@ -126,7 +127,7 @@ export function createCompiler(options: CompileOptions): Compiler {
         listeners,
         certificates: presented,
         problems: listenerProblems,
-      } = buildListeners(placed, snapshot.secrets)
+      } = buildListeners(placed, snapshot.secrets, snapshot.configMaps)
       const routeTables = tables.build(placed.ports, bound)
       const providers = readProviders(registry)
       const {

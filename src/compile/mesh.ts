@@ -13,6 +13,8 @@ export function compileMesh({ mesh }: CompileOptions, closedBy: readonly Origin[
     accessLog: compileAccessLog(mesh),
     pathNormalization: mesh.pathNormalization === 'DEFAULT' ? 'BASE' : mesh.pathNormalization,
     trustedProxies: mesh.numTrustedProxies,
+    forwardClientCertDetails:
+      mesh.forwardClientCertDetails === 'UNDEFINED' ? 'SANITIZE_SET' : mesh.forwardClientCertDetails,
     serverHeader: server.disabled ? null : server.value || SERVER_NAME,
     envoyDebugHeaders: !envoyDebugHeaders.disabled,
     attemptCountHeader: !attemptCount.disabled,

@@ -4,6 +4,8 @@
  *
  * Source: api: mesh/v1alpha1/config.proto and proxy.proto; istio: pkg/config/mesh/mesh.go for the defaults.
  */
+import type { ForwardClientCertDetails } from '../plan/plan.ts'
+import type { TLSProtocol } from '../resources/gateway.ts'
 import type { HTTPRetry } from '../resources/virtual-service.ts'
 
 export interface GatewayIdentity {
@@ -15,6 +17,14 @@ export interface GatewayIdentity {
   readonly locality: string
   /** Suffix of Kubernetes service names, `cluster.local` unless the cluster was set up differently. */
   readonly clusterDomain: string
+}
+
+/** Istio's TLSConfig of MeshConfig. */
+export interface TlsDefaults {
+  readonly minProtocolVersion: TLSProtocol
+  /** Empty: none given. */
+  readonly cipherSuites: readonly string[]
+  readonly ecdhCurves: readonly string[]
 }
 
 export interface MeshOptions {
@@ -31,7 +41,9 @@ export interface MeshOptions {
   readonly enableAutoMtls: boolean
   /** Whether this gateway is given a certificate of the mesh: without one it cannot speak the mesh's mutual TLS. */
   readonly hasMeshIdentity: boolean
-  readonly meshMTLS: { readonly minProtocolVersion: 'TLS_AUTO' | 'TLSV1_2' | 'TLSV1_3' }
+  readonly meshMTLS: TlsDefaults & { readonly minProtocolVersion: 'TLS_AUTO' | 'TLSV1_2' | 'TLSV1_3' }
+  /** Of Gateway servers outside the mesh (SIMPLE, MUTUAL, OPTIONAL_MUTUAL), where they do not say it themselves. */
+  readonly tlsDefaults: TlsDefaults
   /** Istio's LocalityLoadBalancerSetting, unchecked; null: on, and empty. */
   readonly localityLbSetting: Readonly<Record<string, unknown>> | null
   /** Istio's TcpKeepalive, unchecked; null: no probes. */
@@ -51,6 +63,8 @@ export interface MeshOptions {
   readonly accessLogFormat: string
   /** `gatewayTopology.numTrustedProxies`. */
   readonly numTrustedProxies: number
+  /** `gatewayTopology.forwardClientCertDetails`; `UNDEFINED` is a gateway's default, `SANITIZE_SET`. */
+  readonly forwardClientCertDetails: ForwardClientCertDetails | 'UNDEFINED'
   readonly proxyHeaders: {
     /** An empty value is Istio's `istio-envoy`; disabled lets the upstream's header pass. */
     readonly server: { readonly disabled: boolean; readonly value: string }
@@ -91,7 +105,8 @@ export function defaultCompileOptions(): CompileOptions {
       h2UpgradePolicy: 'DO_NOT_UPGRADE',
       enableAutoMtls: true,
       hasMeshIdentity: false,
-      meshMTLS: { minProtocolVersion: 'TLS_AUTO' },
+      meshMTLS: { minProtocolVersion: 'TLS_AUTO', cipherSuites: [], ecdhCurves: [] },
+      tlsDefaults: { minProtocolVersion: 'TLS_AUTO', cipherSuites: [], ecdhCurves: [] },
       localityLbSetting: null,
       tcpKeepalive: null,
       defaultTrafficPolicy: null,
@@ -103,6 +118,7 @@ export function defaultCompileOptions(): CompileOptions {
       accessLogEncoding: 'TEXT',
       accessLogFormat: '',
       numTrustedProxies: 0,
+      forwardClientCertDetails: 'SANITIZE_SET',
       proxyHeaders: {
         server: { disabled: false, value: '' },
         envoyDebugHeaders: { disabled: false },

@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream'
 import type { MeshPlan } from '../plan/plan.ts'
 import type { RoutePlan } from '../plan/route.ts'
 import type { Spelling } from './header-case.ts'
+import type { ClientCertificate } from './client-certificate.ts'
 import { headerValue, type HeaderList } from './headers.ts'
 
 /** Changes a list of headers in place. */
@@ -103,6 +104,8 @@ export class Exchange {
   clientAddress = ''
   /** `ADDRESS:PORT` that the client connected to. */
   localAddress = ''
+  /** What the client has shown in the TLS handshake; null: nothing. */
+  clientCertificate: ClientCertificate | null = null
   requestId = ''
   /** The request's content-type is gRPC: local replies are then trailers-only gRPC answers. */
   grpc = false

@@ -14,6 +14,11 @@ export interface ClientHello {
   readonly serverName: string
   /** In the client's order; empty: none offered. */
   readonly alpn: readonly string[]
+  /**
+   * The beginning of the session ticket that the client shows, at most 16 bytes as latin1: the name of the key that it
+   * was sealed with (RFC 5077 §4). Empty: it shows none.
+   */
+  readonly ticketName: string
   /** The name above is a cover, and another one is encrypted (or the client only pretends so: GREASE). */
   readonly encryptedClientHello: boolean
 }
@@ -37,7 +42,11 @@ const MAX_RECORD = 16 * 1024
 
 const SERVER_NAME = 0
 const ALPN = 16
+const SESSION_TICKET = 35
+const PRE_SHARED_KEY = 41
 const ENCRYPTED_CLIENT_HELLO = 0xfe0d
+
+const TICKET_NAME_BYTES = 16
 
 const MORE: ClientHelloState = { kind: 'more' }
 
@@ -178,6 +187,11 @@ class Cursor {
     return text
   }
 
+  /** As much of the rest as there is, `most` bytes at most, as latin1 text. */
+  beginning(most: number): string {
+    return this.#bytes.toString('latin1', this.#at, Math.min(this.#bytes.length, this.#at + most))
+  }
+
   end(what: string): void {
     if (!this.done) throw new Malformed(`there are bytes behind ${what}`)
   }
@@ -190,9 +204,10 @@ function parse(message: Cursor): ClientHello {
   message.vector(1) // legacy_compression_methods
   let serverName = ''
   let alpn: readonly string[] = []
+  let ticketName = ''
   let encryptedClientHello = false
   // TLS 1.2 and older: there may be none at all.
-  if (message.done) return { serverName, alpn, encryptedClientHello }
+  if (message.done) return { serverName, alpn, ticketName, encryptedClientHello }
   const extensions = message.vector(2)
   message.end('the extensions')
   const seen = new Set<number>()
@@ -204,9 +219,11 @@ function parse(message: Cursor): ClientHello {
     seen.add(type)
     if (type === SERVER_NAME) serverName = readServerName(content)
     else if (type === ALPN) alpn = readAlpn(content)
+    else if (type === SESSION_TICKET) ticketName ||= content.beginning(TICKET_NAME_BYTES)
+    else if (type === PRE_SHARED_KEY) ticketName = readFirstIdentity(content)
     else if (type === ENCRYPTED_CLIENT_HELLO) encryptedClientHello = true
   }
-  return { serverName, alpn, encryptedClientHello }
+  return { serverName, alpn, ticketName, encryptedClientHello }
 }
 
 /** Only host names are defined, and only one of a kind may be there. */
@@ -219,6 +236,11 @@ function readServerName(content: Cursor): string {
   // It is compared, logged and looked up: no blanks, controls, or bytes beyond ASCII, which no host name has.
   if (!/^[!-~]{1,255}$/.test(name)) throw new Malformed('the server name is no host name')
   return name
+}
+
+/** Of the tickets that TLS 1.3 calls identities; what binds them to the hello is not looked at. */
+function readFirstIdentity(content: Cursor): string {
+  return content.vector(2).vector(2).beginning(TICKET_NAME_BYTES)
 }
 
 function readAlpn(content: Cursor): readonly string[] {

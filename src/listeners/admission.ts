@@ -9,7 +9,13 @@ import { type Epoch, Exchange, type ListenerFacts, type Upgrade } from '../excha
 import { hasHeader, setHeader } from '../exchange/headers.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
-import { type IncomingHeaders, readHeaders, removeNominated, trustedClient } from './edge-headers.ts'
+import {
+  forwardedClientCert,
+  type IncomingHeaders,
+  readHeaders,
+  removeNominated,
+  trustedClient,
+} from './edge-headers.ts'
 import { normalizePath } from './path-normalization.ts'
 
 const LOW_VERSION: LocalReply = { status: 426, details: 'low_version', close: true }
@@ -78,6 +84,7 @@ function check(exchange: Exchange, connection: ConnectionFacts, options: Admissi
   exchange.peerAddress = connection.peer
   exchange.clientAddress = connection.peer
   exchange.localAddress = connection.local
+  exchange.clientCertificate = connection.clientCertificate
   if (mesh.requestIdHeader) exchange.requestId = randomUUID()
   const raw = req.rawHeaders
   if (raw.length > options.maxHeaders * 2) return TOO_MANY_HEADERS
@@ -125,6 +132,11 @@ function check(exchange: Exchange, connection: ConnectionFacts, options: Admissi
 
   if (read.connection !== '' && !removeNominated(read.list, read.connection)) return BAD_CONNECTION
   forwardedHeaders(exchange, read.forwardedFor, read.forwardedProto, connection, options)
+  if (connection.clientCertificate !== null || read.forwardedClientCert !== '') {
+    const { forwardClientCertDetails: details } = mesh
+    const certificate = forwardedClientCert(details, connection.clientCertificate, read.forwardedClientCert)
+    if (certificate !== '') read.list.push('x-forwarded-client-cert', certificate)
+  }
   exchange.scheme = listener.tls ? 'https' : 'http'
   if (mesh.trustedProxies > 0 && (read.forwardedProto === 'http' || read.forwardedProto === 'https')) {
     exchange.scheme = read.forwardedProto

@@ -1,5 +1,6 @@
 /** What is known of a client's connection, worked out once when it opens. */
 import type { Socket } from 'node:net'
+import type { ClientCertificate } from '../exchange/client-certificate.ts'
 
 export interface ConnectionFacts {
   /** `ADDRESS:PORT` of the client. */
@@ -8,15 +9,18 @@ export interface ConnectionFacts {
   readonly loopback: boolean
   /** `ADDRESS:PORT` that the client connected to. */
   readonly local: string
+  /** Null: plain text, or the client has shown none. */
+  readonly clientCertificate: ClientCertificate | null
 }
 
-export function connectionFacts(socket: Socket): ConnectionFacts {
+export function connectionFacts(socket: Socket, clientCertificate: ClientCertificate | null = null): ConnectionFacts {
   const peerIp = plainAddress(socket.remoteAddress ?? '')
   return {
     peer: joinAddress(peerIp, socket.remotePort ?? 0),
     peerIp,
     loopback: peerIp === '::1' || peerIp.startsWith('127.'),
     local: joinAddress(plainAddress(socket.localAddress ?? ''), socket.localPort ?? 0),
+    clientCertificate,
   }
 }
 

@@ -3,7 +3,9 @@
  * knows about the client is put in (semantics §6.5, §6.7).
  */
 import { isIP } from 'node:net'
+import type { ClientCertificate } from '../exchange/client-certificate.ts'
 import { type HeaderList, removeHeader } from '../exchange/headers.ts'
+import type { ForwardClientCertDetails } from '../plan/plan.ts'
 
 /**
  * Not passed on from a client. The first group concerns its connection alone (RFC 9110 §7.6.1) or is restated by the
@@ -38,7 +40,6 @@ const REMOVED = new Set([
   'x-envoy-upstream-rq-per-try-timeout-ms',
   'x-envoy-upstream-rq-timeout-alt-response',
   'x-envoy-upstream-rq-timeout-ms',
-  'x-forwarded-client-cert',
 ])
 
 /** A `connection` header must not make the gateway drop these: Envoy `Utility::sanitizeConnectionHeader`. */
@@ -58,6 +59,8 @@ export interface IncomingHeaders {
   contentType: string
   forwardedFor: string
   forwardedProto: string
+  /** `x-forwarded-client-cert`, taken out: who may say it is settled later. */
+  forwardedClientCert: string
   connection: string
   upgrade: string
   /** The client's own, which is not in the list. */
@@ -76,6 +79,7 @@ export function readHeaders(raw: readonly string[]): IncomingHeaders {
     contentType: '',
     forwardedFor: '',
     forwardedProto: '',
+    forwardedClientCert: '',
     connection: '',
     upgrade: '',
     requestId: '',
@@ -94,6 +98,9 @@ export function readHeaders(raw: readonly string[]): IncomingHeaders {
         continue
       case 'x-forwarded-proto':
         read.forwardedProto = value
+        continue
+      case 'x-forwarded-client-cert':
+        read.forwardedClientCert = read.forwardedClientCert === '' ? value : `${read.forwardedClientCert},${value}`
         continue
       case 'connection':
         read.connection = read.connection === '' ? value : `${read.connection},${value}`
@@ -151,6 +158,33 @@ export function removeNominated(list: HeaderList, connection: string): boolean {
   }
   list.length = kept
   return true
+}
+
+/**
+ * `x-forwarded-client-cert` as it goes upstream; empty: not at all (envoy: source/common/http/conn_manager_utility.cc,
+ * `mutateXfccRequestHeader`).
+ *
+ * @param received What the client has sent of it, or empty.
+ */
+export function forwardedClientCert(
+  details: ForwardClientCertDetails,
+  certificate: ClientCertificate | null,
+  received: string,
+): string {
+  if (details === 'ALWAYS_FORWARD_ONLY') return received
+  if (certificate === null) return ''
+  switch (details) {
+    case 'SANITIZE':
+      return ''
+    case 'SANITIZE_SET':
+      return certificate.forwardedElement
+    case 'APPEND_FORWARD':
+      return received === '' ? certificate.forwardedElement : `${received},${certificate.forwardedElement}`
+    case 'FORWARD_ONLY':
+      return received
+    default:
+      return details satisfies never
+  }
 }
 
 /**

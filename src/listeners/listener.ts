@@ -3,12 +3,13 @@
  * them: accepted, TLS ended where the plan says so, then HTTP.
  */
 import type { Socket } from 'node:net'
-import type { SecureContextOptions, TLSSocket } from 'node:tls'
+import type { TlsServerPlan } from '../plan/listener.ts'
 import { Acceptor } from './acceptor.ts'
 import { connectionFacts } from './connection-facts.ts'
 import { type HttpDeps, type Http1Limits, Http1Server } from './http1-server.ts'
 import { ListenerState } from './listener-state.ts'
-import { type TerminationOptions, TlsTerminator } from './tls-terminator.ts'
+import type { HandshakeOptions } from './tls-server.ts'
+import { TlsTerminator } from './tls-terminator.ts'
 
 /** Limits on clients. */
 export interface DownstreamLimits extends Http1Limits {
@@ -25,7 +26,7 @@ export interface ListenerOptions {
   /** The Gateway server's port. */
   readonly port: number
   /** Whose routes are asked: a table's name in plain text; with TLS the server that SNI chose says it. */
-  readonly route: { readonly table: string } | { readonly tls: TerminationOptions }
+  readonly route: { readonly table: string } | { readonly tls: Omit<HandshakeOptions, 'alpn'> }
 }
 
 /** How often it is looked whether the last answer is out. */
@@ -45,8 +46,9 @@ export class Listener {
     this.#state = state
     this.#http = http
     if ('tls' in route) {
-      const terminator = new TlsTerminator(route.tls.server, (socket: TLSSocket) => {
-        http.take(socket, connectionFacts(socket), state.facts(true, route.tls.routeTableOf(socket)))
+      const options = { ...route.tls, alpn: ['http/1.1'] }
+      const terminator = new TlsTerminator(options, ({ socket, server, clientCertificate }) => {
+        http.take(socket, connectionFacts(socket, clientCertificate), state.facts(true, server.plan.routeTable))
       })
       this.#tls = terminator
       this.#acceptor = new Acceptor({ maxConnections, allowHalfOpen: false }, (socket) => {
@@ -61,9 +63,9 @@ export class Listener {
     }
   }
 
-  /** What clients without SNI are shown; null: their handshakes fail. */
-  setDefaultCertificate(options: SecureContextOptions | null): void {
-    this.#tls?.setDefaultCertificate(options)
+  /** Handshakes from here on are made with these servers; for a TLS listener. */
+  updateTlsServers(plans: readonly TlsServerPlan[]): void {
+    this.#tls?.update(plans)
   }
 
   get connections(): number {
@@ -91,6 +93,7 @@ export class Listener {
       this.#http.closeIdle()
     }
     this.#http.close()
+    this.#tls?.close()
     this.#acceptor.destroyConnections()
   }
 }

@@ -1,32 +1,67 @@
-/** Ends clients' TLS on connections that somebody else accepted. */
+/**
+ * Ends clients' TLS on connections that somebody else accepted: reads which server a client asks for, and lets that one
+ * make the handshake.
+ */
 import type { Socket } from 'node:net'
-import { createServer, type SecureContextOptions, type Server, type TlsOptions, type TLSSocket } from 'node:tls'
+import { peekClientHello } from '../lib/peek-client-hello.ts'
+import type { TlsServerPlan } from '../plan/listener.ts'
+import type { HandshakeOptions, SecureConnection } from './tls-server.ts'
+import { TlsServers } from './tls-servers.ts'
 
-/** How the handshakes are made; see tls-contexts.ts. */
-export interface TerminationOptions {
-  readonly server: TlsOptions
-  /** Which route table a connection belongs to, by the server that its SNI chose. */
-  readonly routeTableOf: (socket: TLSSocket) => string
-}
+/** For a ClientHello, from the connection to its last byte (semantics §1.11). */
+const CLIENT_HELLO_MS = 15_000
+/** Time for a client to read why it is refused. */
+const REFUSAL_MS = 1000
+
+/** Fatal alerts (RFC 8446 §6.2) in a record of their own, in the clear. */
+const UNRECOGNIZED_NAME = alert(112)
+const INTERNAL_ERROR = alert(80)
 
 export class TlsTerminator {
-  readonly #server: Server
+  readonly #servers: TlsServers
 
   /** @param onSecure Called once for every connection whose handshake succeeded; the others are closed. */
-  constructor(options: TlsOptions, onSecure: (socket: TLSSocket) => void) {
-    // It listens nowhere: connections are put in.
-    this.#server = createServer({ ...options, highWaterMark: 64 * 1024 }, onSecure)
-    this.#server.on('tlsClientError', (_, socket) => {
-      socket.destroy()
+  constructor(options: HandshakeOptions, onSecure: (connection: SecureConnection) => void) {
+    this.#servers = new TlsServers(options, onSecure)
+  }
+
+  /** Handshakes from here on are made with these. */
+  update(plans: readonly TlsServerPlan[]): void {
+    this.#servers.update(plans)
+  }
+
+  /** @param socket Unread. */
+  take(socket: Socket): void {
+    // A client that breaks off is nobody's trouble; the TLS above it notices by itself.
+    socket.on('error', () => {})
+    peekClientHello(socket, CLIENT_HELLO_MS, (peeked) => {
+      if (peeked.kind !== 'hello') {
+        socket.destroy()
+        return
+      }
+      const { serverName, ticketName } = peeked.hello
+      const server = this.#servers.find(serverName)
+      const end = server?.end(ticketName) ?? null
+      if (end === null) refuse(socket, server === null ? UNRECOGNIZED_NAME : INTERNAL_ERROR)
+      else end.emit('connection', socket)
     })
   }
 
-  take(socket: Socket): void {
-    this.#server.emit('connection', socket)
+  close(): void {
+    this.#servers.close()
   }
+}
 
-  /** What clients without SNI are shown; null: their handshakes fail. */
-  setDefaultCertificate(options: SecureContextOptions | null): void {
-    this.#server.setSecureContext(options ?? {})
-  }
+function refuse(socket: Socket, reason: Buffer): void {
+  socket.end(reason)
+  socket.resume()
+  const timer = setTimeout(() => socket.destroy(), REFUSAL_MS)
+  timer.unref()
+  socket.once('close', () => {
+    clearTimeout(timer)
+  })
+}
+
+function alert(description: number): Buffer {
+  return Buffer.from([21, 3, 3, 0, 2, 2, description])
 }

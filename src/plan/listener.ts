@@ -1,4 +1,23 @@
 /** Listeners of the plan: what is bound, and which routes answer there. */
+import type { TrustPlan } from './cluster.ts'
+
+/** What a TLS server asks of its clients' certificates. */
+export interface ClientCertificateDemand {
+  /** False: a client may come without one; one that it shows has to be good all the same. */
+  readonly required: boolean
+  /** `none` (`insecureSkipVerify`): any certificate will do, as far as the names and hashes below let it. */
+  readonly trust: TrustPlan
+  /** One of them has to be among the certificate's names, exactly; empty: any. */
+  readonly subjectAltNames: readonly string[]
+  /**
+   * base64 SHA-256 of the certificate's public key (SubjectPublicKeyInfo), and hexadecimal SHA-256 of the certificate
+   * in lower case: it has to be one of either list; both empty: any.
+   */
+  readonly publicKeyHashes: readonly string[]
+  readonly certificateHashes: readonly string[]
+  /** Of these the certificate's SPIFFE ID has to be; null: that is not looked at. */
+  readonly trustDomains: readonly string[] | null
+}
 
 /** A TLS server of a Gateway: chosen by SNI, with its own routes. */
 export interface TlsServerPlan {
@@ -6,16 +25,21 @@ export interface TlsServerPlan {
   readonly name: string
   /** Exact names, `*.suffix`, or `*` for every client, those without SNI too. */
   readonly serverNames: readonly string[]
-  readonly mode: 'SIMPLE'
+  readonly mode: 'SIMPLE' | 'MUTUAL' | 'OPTIONAL_MUTUAL' | 'ISTIO_MUTUAL'
   /**
-   * Names in `Plan.certificates`; one that is missing there makes handshakes fail until it appears. None: the server
-   * only keeps its names from other servers, and every handshake fails.
+   * Names in `Plan.certificates`; one that is missing there makes handshakes fail until it appears. None, in another
+   * mode than ISTIO_MUTUAL, which presents the gateway's own certificate of the mesh: the server only keeps its names
+   * from other servers, and every handshake fails.
    */
   readonly certificates: readonly string[]
+  /** Null: clients are not asked for a certificate. */
+  readonly clientCertificates: ClientCertificateDemand | null
   readonly minVersion: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'
   readonly maxVersion: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'
   /** OpenSSL names for TLS 1.2 and below, joined by `:`; absent: Node's defaults. */
   readonly cipherSuites?: string
+  /** OpenSSL names of groups, joined by `:`, the preferred first; absent: OpenSSL's defaults. */
+  readonly ecdhCurves?: string
   readonly routeTable: string
 }
 

@@ -11,6 +11,10 @@ import type { RouteTablePlan } from './route.ts'
 
 export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES'
 
+/** What becomes of `x-forwarded-client-cert`, by MeshConfig's names. */
+export type ForwardClientCertDetails =
+  'SANITIZE' | 'FORWARD_ONLY' | 'APPEND_FORWARD' | 'SANITIZE_SET' | 'ALWAYS_FORWARD_ONLY'
+
 export interface AccessLogPlan {
   /** `/dev/stdout`, `/dev/stderr` or a path. */
   readonly file: string
@@ -25,6 +29,7 @@ export interface MeshPlan {
   readonly pathNormalization: PathNormalization
   /** `gatewayTopology.numTrustedProxies`. */
   readonly trustedProxies: number
+  readonly forwardClientCertDetails: ForwardClientCertDetails
   /** Value of the `server` response header; null: the upstream's passes through. */
   readonly serverHeader: string | null
   /** False: `x-envoy-upstream-service-time` and other x-envoy headers are not sent. */

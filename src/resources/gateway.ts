@@ -104,6 +104,9 @@ export const CIPHER_SUITES: readonly string[] = [
   'DES-CBC3-SHA',
 ]
 
+/** Groups for the key exchange, by OpenSSL's names. istio: `pkg/config/security/security.go`, `ValidECDHCurves`. */
+export const ECDH_CURVES: readonly string[] = ['P-256', 'P-384', 'P-521', 'X25519', 'X25519MLKEM768']
+
 /** istio: `pkg/config/validation/validation.go`, `ValidateGateway`. */
 export function validateGateway(gateway: Gateway): Problem[] {
   const findings = createFindings(gateway)
@@ -231,6 +234,7 @@ function checkServerTLS(findings: Findings, at: string, tls: ServerTLSSettings):
   const given = present(tls, CERTIFICATE_FIELDS)
   const mode = tls.mode ?? 'PASSTHROUGH'
   checkCiphers(findings, at, tls)
+  checkHashes(findings, at, tls)
   if (mode === 'ISTIO_MUTUAL') {
     if (given[0] !== undefined) {
       findings.error(
@@ -293,6 +297,26 @@ function checkCertificateSource(findings: Findings, at: string, tls: ServerTLSSe
   }
 }
 
+/** What does not have a hash's form would match no certificate, ever. */
+function checkHashes(findings: Findings, at: string, tls: ServerTLSSettings): void {
+  for (const [index, hash] of (tls.verifyCertificateSpki ?? []).entries()) {
+    if (/^[A-Za-z0-9+/]{43}=$/.test(hash)) continue
+    findings.error(
+      'gateway/tls',
+      `${at}/verifyCertificateSpki/${index}`,
+      `expected a SHA-256 of a public key in base64 (44 characters), found "${hash}"`,
+    )
+  }
+  for (const [index, hash] of (tls.verifyCertificateHash ?? []).entries()) {
+    if (/^[0-9a-fA-F]{64}$/.test(hash.replaceAll(':', ''))) continue
+    findings.error(
+      'gateway/tls',
+      `${at}/verifyCertificateHash/${index}`,
+      `expected a SHA-256 of a certificate in hexadecimal (64 digits, with or without colons), found "${hash}"`,
+    )
+  }
+}
+
 function checkPair(findings: Findings, at: string, pair: { serverCertificate?: string; privateKey?: string }): void {
   const missing = (['serverCertificate', 'privateKey'] as const).filter((field) => (pair[field] ?? '') === '')
   if (missing.length > 0) {
@@ -314,6 +338,14 @@ function checkCiphers(findings: Findings, at: string, tls: ServerTLSSettings): v
       )
     }
     seen.add(suite)
+  }
+  for (const [index, curve] of (tls.ecdhCurves ?? []).entries()) {
+    if (ECDH_CURVES.includes(curve)) continue
+    findings.warning(
+      'gateway/tls',
+      `${at}/ecdhCurves/${index}`,
+      `the curve "${curve}" is not known; it is ignored (known are ${ECDH_CURVES.join(', ')})`,
+    )
   }
   const old = tls.minProtocolVersion === 'TLSV1_0' || tls.minProtocolVersion === 'TLSV1_1'
   if (old && (tls.cipherSuites?.length ?? 0) === 0) {

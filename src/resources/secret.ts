@@ -4,8 +4,9 @@
  */
 import { Type, type Static } from 'typebox'
 import { isBase64 } from '../lib/base64.ts'
+import { PemError, readKeyPair } from '../lib/pem.ts'
 import type { Problem } from '../plan/problem.ts'
-import { createFindings, pointerToken } from './findings.ts'
+import { createFindings, type Findings, pointerToken } from './findings.ts'
 import type { Resource } from './resource.ts'
 import { type Frozen, map, optional, text } from './schema.ts'
 
@@ -33,6 +34,12 @@ export function normaliseSecret({ type, data, stringData }: RawSecretSpec): Secr
   return { type: type ?? 'Opaque', data: merged }
 }
 
+/** Where a Secret may hold a certificate with its chain, and the key that belongs to it. */
+const KEY_PAIRS = [
+  ['cert', 'key'],
+  ['tls.crt', 'tls.key'],
+] as const
+
 /** No message of this function quotes a value. */
 export function validateSecret(secret: Secret): Problem[] {
   const findings = createFindings(secret)
@@ -49,5 +56,30 @@ export function validateSecret(secret: Secret): Problem[] {
       }
     }
   }
+  for (const [chainKey, keyKey] of KEY_PAIRS) checkKeyPair(findings, secret, chainKey, keyKey)
   return [...findings.problems]
+}
+
+/**
+ * A pair that does not fit is refused, so that the last good version of the Secret stays in force. In a Secret of no
+ * type only what looks like a pair is taken for one.
+ */
+function checkKeyPair(findings: Findings, { spec: { type, data } }: Secret, chainKey: string, keyKey: string): void {
+  const [chain, key] = [textOf(data[chainKey]), textOf(data[keyKey])]
+  if (chain === undefined || key === undefined) return
+  const isPair = chain.includes('-----BEGIN CERTIFICATE-----') && key.includes('PRIVATE KEY-----')
+  if (!isPair && type !== 'kubernetes.io/tls') return
+  try {
+    readKeyPair(chain, key)
+  } catch (error) {
+    if (!(error instanceof PemError)) throw error
+    findings.error('secret/key-pair', '/data', `"${chainKey}" and "${keyKey}" are no key pair: ${error.message}`, {
+      remedy:
+        'Put the certificate first and what it was issued by behind it, all in PEM, and the key that belongs to it.',
+    })
+  }
+}
+
+function textOf(base64: string | undefined): string | undefined {
+  return base64 === undefined ? undefined : Buffer.from(base64, 'base64').toString('latin1')
 }

@@ -18,10 +18,9 @@ const gatewayTopology = group('What stands in front of this gateway.', {
     { least: 0, most: 255 },
   ),
   forwardClientCertDetails: choice(
-    'What becomes of `x-forwarded-client-cert`. Without client certificates, which this version does not ask for, every value but `ALWAYS_FORWARD_ONLY` removes it.',
+    "What becomes of `x-forwarded-client-cert`. From clients with a certificate: `SANITIZE` removes it, `SANITIZE_SET` replaces it by that certificate's element, `APPEND_FORWARD` appends the element, `FORWARD_ONLY` leaves it as it is. From all other clients every value but `ALWAYS_FORWARD_ONLY`, which leaves it as it is, removes it.",
     ['UNDEFINED', 'SANITIZE', 'FORWARD_ONLY', 'APPEND_FORWARD', 'SANITIZE_SET', 'ALWAYS_FORWARD_ONLY'],
     'SANITIZE_SET',
-    later,
   ),
   proxyProtocol: message('Given (`{}`): every connection has to begin with a PROXY protocol header.', later),
 })
@@ -177,15 +176,26 @@ export const meshSchema = group(
     extensionProviders: messages(
       'External authorizers by name, for AuthorizationPolicies with the action `CUSTOM`: `envoyExtAuthzHttp` and `envoyExtAuthzGrpc` with all their fields. Tracers and loggers are accepted and have no effect yet.',
     ),
-    tlsDefaults: message('Least TLS version, cipher suites and curves outside the mesh.', later),
+    tlsDefaults: group('TLS of Gateway servers outside the mesh that do not say it themselves.', {
+      minProtocolVersion: choice(
+        'Least TLS version; `TLS_AUTO` is TLS 1.2.',
+        ['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3'],
+        'TLS_AUTO',
+      ),
+      cipherSuites: texts("Cipher suites of TLS 1.2 and below, by OpenSSL's names; empty is OpenSSL's choice.", []),
+      ecdhCurves: texts(
+        "Curves, the preferred first: `P-256`, `P-384`, `P-521`, `X25519`, `X25519MLKEM768`; empty is OpenSSL's choice.",
+        [],
+      ),
+    }),
     meshMTLS: group('TLS inside the mesh.', {
       minProtocolVersion: choice(
-        'Least TLS version of mutual TLS to upstreams in the mesh; `TLS_AUTO` is TLS 1.2.',
+        'Least TLS version of mutual TLS in the mesh, to upstreams and of `ISTIO_MUTUAL` servers; `TLS_AUTO` is TLS 1.2.',
         ['TLS_AUTO', 'TLSV1_2', 'TLSV1_3'],
         'TLS_AUTO',
       ),
-      cipherSuites: texts('Cipher suites.', [], later),
-      ecdhCurves: texts('Curves.', [], later),
+      cipherSuites: texts('Cipher suites of `ISTIO_MUTUAL` servers.', []),
+      ecdhCurves: texts('Curves of `ISTIO_MUTUAL` servers.', []),
     }),
     tcpKeepalive: message(
       'TCP keep-alive probes on upstream connections (`probes`, `time`, `interval`); fields of a DestinationRule take the place of these.',

@@ -3,10 +3,10 @@
  * while their texts are the same: listeners, virtual hosts, connections and counters survive every reload that does not
  * concern them.
  */
-import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { getCACertificates } from 'node:tls'
 import { MaterialStore } from '../certificates/material-store.ts'
+import type { TicketKeys } from '../certificates/ticket-keys.ts'
 import { createRemoteIdentity, type RemoteIdentity } from '../certificates/mesh/remote-identity.ts'
 import type { MeshCertificate } from '../certificates/mesh-identity.ts'
 import type { Epoch, Exchange } from '../exchange/exchange.ts'
@@ -16,7 +16,7 @@ import type { RuleCounts } from '../filters/rate-limit/rule.ts'
 import { compileForward, type ForwardDeps } from '../forwarding/forward.ts'
 import { sendLocalReply } from '../forwarding/reply.ts'
 import { Listener, type ListenerDeps } from '../listeners/listener.ts'
-import { type CertificateMaterial, TlsContexts } from '../listeners/tls-contexts.ts'
+import type { HandshakeOptions } from '../listeners/tls-server.ts'
 import { systemTimers } from '../lib/timers.ts'
 import { type AccessLogger, createAccessLogger } from '../observability/access-log.ts'
 import type { Logger } from '../observability/logger.ts'
@@ -39,6 +39,7 @@ import { createUpstreamCounters } from '../upstreams/counters.ts'
 import { type Resolve, systemResolve } from '../upstreams/dns.ts'
 import { Policies } from './policies.ts'
 import { createBufferCollector } from './read-buffers.ts'
+import { Refusals } from './refusals.ts'
 import type { ApplyMessage, Binding, DataPlaneSettings, ListenerState, WorkerStats } from './messages.ts'
 
 /** How often files of certificates and their expiry are looked at, beside the system's own notices. */
@@ -59,8 +60,6 @@ interface OpenListener {
   readonly plan: ListenerPlan
   readonly binding: Binding
   readonly listener: Listener
-  /** Null: plain text. */
-  readonly contexts: TlsContexts | null
   state: ListenerState
 }
 
@@ -75,16 +74,18 @@ export class DataPlane {
   readonly #listeners = new Map<string, OpenListener>()
   /** Listeners that are gone from the plan and finish what they have in flight. */
   readonly #closing = new Set<Promise<void>>()
-  readonly #certificates = new Map<string, CertificatePlan>()
   readonly #metrics: RequestMetrics
   readonly #probe: ProcessProbe = createProcessProbe()
   readonly #listenerDeps: ListenerDeps
+  readonly #handshakes: Omit<HandshakeOptions, 'alpn'>
   readonly #routing: RoutingDeps
   readonly #policies: Policies
   readonly #rateLimits: RateLimits
   #mesh: MeshPlan | null = null
   #epoch: Epoch | null = null
   #accessLog: AccessLogger | null = null
+  /** Null: not told yet. */
+  #ticketKeys: TicketKeys | null = null
 
   /** @param resolve How names of upstreams become addresses; default as the system does it. */
   constructor(settings: DataPlaneSettings, log: Logger, resolve: Resolve = systemResolve(settings.dnsRefreshMs)) {
@@ -109,6 +110,15 @@ export class DataPlane {
         else log.error({ material, problem }, 'certificate material cannot be used')
       },
     })
+    const refusals = new Refusals(log)
+    this.#handshakes = {
+      materials: this.#materials,
+      ticketKeys: () => this.#ticketKeys,
+      now: Date.now,
+      report: (server, reason) => {
+        refusals.tell(server, reason)
+      },
+    }
     this.#clusters = new ClusterSet({
       materials: this.#materials,
       counters: this.#counters,
@@ -175,15 +185,11 @@ export class DataPlane {
     const { set, remove } = message.update
     const listeners: ListenerPlan[] = []
     const removedClusters: string[] = []
-    let certificatesChanged = false
     for (const [key, text] of set) {
       const [kind, name] = splitKey(key)
       if (kind === 'cluster') this.#clusters.set(JSON.parse(text) as ClusterPlan)
       else if (kind === 'certificate') {
-        const certificate = JSON.parse(text) as CertificatePlan
-        this.#certificates.set(name, certificate)
-        this.#materials.setCertificate(name, certificate)
-        certificatesChanged = true
+        this.#materials.setCertificate(name, JSON.parse(text) as CertificatePlan)
       } else if (kind === 'vhost') {
         const [table, host] = splitKey(name)
         // Parsed when the host is first asked for: most of ten thousand hosts are not.
@@ -198,7 +204,6 @@ export class DataPlane {
       const [kind, name] = splitKey(key)
       if (kind === 'cluster') removedClusters.push(name)
       else if (kind === 'certificate') {
-        certificatesChanged = this.#certificates.delete(name) || certificatesChanged
         this.#materials.deleteCertificate(name)
       } else if (kind === 'vhost') {
         const [table, host] = splitKey(name)
@@ -212,7 +217,6 @@ export class DataPlane {
       generationHeader: this.#settings.generationHeader,
     }
     for (const name of removedClusters) this.#clusters.delete(name)
-    if (certificatesChanged) for (const open of this.#listeners.values()) this.#updateTls(open, open.plan)
     for (const name of closing) this.#close(name)
     await this.#open(listeners, message.bindings)
     return [...this.#listeners.values()].map(({ state }) => state)
@@ -232,6 +236,11 @@ export class DataPlane {
   /** The gateway's own certificate in its mesh; null: it has none at present. */
   setIdentity(certificate: MeshCertificate | null): void {
     this.#identity.update(certificate)
+  }
+
+  /** Sessions of clients are resumed with these, whichever worker they began at. */
+  setTicketKeys(keys: TicketKeys): void {
+    this.#ticketKeys = keys
   }
 
   reopenLogs(): void {
@@ -327,13 +336,12 @@ export class DataPlane {
   }
 
   async #openOne(plan: ListenerPlan, binding: Binding): Promise<void> {
-    const contexts = plan.kind === 'tls' ? new TlsContexts() : null
     const listener = new Listener(
-      { port: plan.port, route: plan.kind === 'http' ? { table: plan.routeTable } : { tls: contexts!.options() } },
+      { port: plan.port, route: plan.kind === 'http' ? { table: plan.routeTable } : { tls: this.#handshakes } },
       this.#listenerDeps,
     )
     const state = { name: plan.name, port: plan.port, address: `${binding.host}:${binding.port}`, error: null }
-    const open: OpenListener = { plan, binding, listener, contexts, state }
+    const open: OpenListener = { plan, binding, listener, state }
     this.#updateTls(open, plan)
     this.#listeners.set(plan.name, open)
     try {
@@ -352,30 +360,9 @@ export class DataPlane {
     void closing.then(() => this.#closing.delete(closing))
   }
 
-  #updateTls(open: OpenListener, plan: ListenerPlan): void {
-    if (open.contexts === null || plan.kind !== 'tls') return
-    open.contexts.update(
-      plan.servers,
-      (name) => this.#certificates.get(name),
-      readCertificate,
-      (server, certificate, reason) => {
-        this.#log.error({ server, certificate, reason }, 'certificate cannot be used; handshakes for this server fail')
-      },
-    )
-    open.listener.setDefaultCertificate(open.contexts.fallback)
+  #updateTls({ listener }: OpenListener, plan: ListenerPlan): void {
+    if (plan.kind === 'tls') listener.updateTlsServers(plan.servers)
   }
-}
-
-/** @throws Error for what is no key pair, or cannot be read. */
-function readCertificate(certificate: CertificatePlan): CertificateMaterial {
-  if ('certificateFile' in certificate) {
-    return {
-      certificateChain: readFileSync(certificate.certificateFile, 'utf8'),
-      privateKey: readFileSync(certificate.privateKeyFile, 'utf8'),
-    }
-  }
-  if ('privateKey' in certificate) return certificate
-  throw new Error('it holds authorities, and no key pair')
 }
 
 function outcomesOf({ policy, rule, ...outcomes }: RuleCounts): RuleOutcomes {

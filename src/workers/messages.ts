@@ -1,5 +1,6 @@
 /** What the primary and its workers tell each other. Sent by structured clone, so texts stay texts. */
 import type { MeshCertificate } from '../certificates/mesh-identity.ts'
+import type { TicketKeys } from '../certificates/ticket-keys.ts'
 import type { DownstreamLimits } from '../listeners/listener.ts'
 import type { LogLevel } from '../observability/logger.ts'
 import type { MetricsSnapshot } from '../observability/metrics-snapshot.ts'
@@ -56,6 +57,7 @@ export type ToWorker =
   | ApplyMessage
   /** The gateway's own certificate in its mesh; null: it has none at present. */
   | { readonly type: 'identity'; readonly certificate: MeshCertificate | null }
+  | { readonly type: 'ticket-keys'; readonly keys: TicketKeys }
   | { readonly type: 'stats'; readonly id: number }
   | { readonly type: 'log-level'; readonly level: LogLevel }
   | { readonly type: 'reopen-logs' }

@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { TicketKeys } from '../certificates/ticket-keys.ts'
 import type { MeshCertificate } from '../certificates/mesh-identity.ts'
 import type { Logger, LogLevel } from '../observability/logger.ts'
 import type { MetricsAggregator } from '../observability/metrics-aggregator.ts'
@@ -38,6 +39,8 @@ export interface PoolOptions {
   readonly metrics: MetricsAggregator
   /** The gateway's own certificate in its mesh, for a new worker. */
   readonly identity: () => MeshCertificate | null
+  /** What seals the tickets of TLS sessions, for a new worker. */
+  readonly ticketKeys: () => TicketKeys
 }
 
 interface Slot {
@@ -122,6 +125,10 @@ export class WorkerPool {
     this.#broadcast({ type: 'identity', certificate })
   }
 
+  setTicketKeys(keys: TicketKeys): void {
+    this.#broadcast({ type: 'ticket-keys', keys })
+  }
+
   setLogLevel(level: LogLevel): void {
     this.#broadcast({ type: 'log-level', level })
   }
@@ -183,6 +190,7 @@ export class WorkerPool {
     })
     tell(child, { type: 'start', settings: this.#options.settings })
     tell(child, { type: 'identity', certificate: this.#options.identity() })
+    tell(child, { type: 'ticket-keys', keys: this.#options.ticketKeys() })
     const current = this.#options.current()
     if (current !== null) tellPlan(slot, current)
   }

@@ -62,6 +62,9 @@ async function carryOut(message: ToWorker): Promise<void> {
     case 'identity':
       plane?.setIdentity(message.certificate)
       return
+    case 'ticket-keys':
+      plane?.setTicketKeys(message.keys)
+      return
     case 'log-level':
       log.level = message.level
       return

@@ -2,6 +2,7 @@
  * How plans and problems are written in golden files: as they are, but without what is the same nearly everywhere, so
  * that a reader sees what the case is about. `test/golden/README.md` says what is left out.
  */
+import { X509Certificate } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { compile } from '../../src/compile/compile.ts'
 import { defaultCompileOptions } from '../../src/compile/options.ts'
@@ -34,7 +35,7 @@ export function viewPlan({ mesh, policies, rateLimits, listeners, routeTables, c
       virtualHosts: mapValues(virtualHosts, viewHost),
     })),
     clusters: mapValues(clusters, viewCluster),
-    ...(Object.keys(certificates).length === 0 ? {} : { certificates: mapValues(certificates, hidePrivateKey) }),
+    ...(Object.keys(certificates).length === 0 ? {} : { certificates: mapValues(certificates, viewCertificate) }),
   })
 }
 
@@ -58,8 +59,17 @@ function viewCluster(cluster: ClusterPlan): unknown {
   return without(rest, CLUSTER_DEFAULTS)
 }
 
-function hidePrivateKey(certificate: object): unknown {
-  return 'privateKey' in certificate ? { ...certificate, privateKey: '[redacted]' } : certificate
+function viewCertificate(certificate: object): unknown {
+  const readable = Object.fromEntries(
+    Object.entries(certificate).map(([key, value]) => [key, typeof value === 'string' ? nameCertificates(value) : value]),
+  )
+  return 'privateKey' in certificate ? { ...readable, privateKey: '[redacted]' } : readable
+}
+
+/** Certificates by their subjects, as nobody can read PEM. */
+function nameCertificates(text: string): string {
+  const certificates = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)
+  return certificates === null ? text : certificates.map((pem) => new X509Certificate(pem).subject).join(', ')
 }
 
 export function viewProblems(problems: readonly Problem[]): unknown {

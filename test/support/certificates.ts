@@ -28,6 +28,8 @@ export interface LeafOptions {
   readonly variant?: string
   /** Common name; default: none. */
   readonly commonName?: string
+  /** Default: `ec`, P-256. */
+  readonly key?: 'ec' | 'rsa'
 }
 
 /** RFC 5280 dates: the command takes them in this form. */
@@ -60,11 +62,13 @@ export class TestCertificates {
     rmSync(this.folder, { recursive: true, force: true })
   }
 
-  authority(name: string): Authority {
+  /** @param issuer Default: itself. */
+  authority(name: string, issuer?: Authority): Authority {
     const files = this.#once(`authority ${name}`, (folder) => {
       openssl(
         folder,
         ['req', '-x509', ...NEW_KEY, '-days', '30', '-subj', `/CN=${name}`],
+        issuer === undefined ? [] : ['-CA', issuer.certificateFile, '-CAkey', issuer.keyFile],
         ['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign,cRLSign'],
         ['-keyout', 'key.pem', '-out', 'certificate.pem'],
       )
@@ -76,12 +80,13 @@ export class TestCertificates {
 
   /** @param names Subject alternative names: DNS, IP, e-mail and URI are told apart by their form. */
   leaf(authority: Authority, names: readonly string[], options: LeafOptions = {}): KeyPairFiles {
-    const { validity = 'now', commonName } = options
+    const { validity = 'now', commonName, key = 'ec' } = options
     return this.#once(JSON.stringify([authority.name, names, options]), (folder) => {
       const config = join(folder, 'leaf.conf')
       writeFileSync(config, leafConfig(names))
       const subject = commonName === undefined ? '/' : `/CN=${commonName}`
-      const request = ['-config', config, ...NEW_KEY, '-subj', subject, '-keyout', 'key.pem']
+      const newKey = key === 'ec' ? NEW_KEY : ['-newkey', 'rsa:2048', '-noenc']
+      const request = ['-config', config, ...newKey, '-subj', subject, '-keyout', 'key.pem']
       if (validity === 'now') {
         openssl(
           folder,

@@ -23,6 +23,7 @@ export const REQUIREMENTS = [
       'conformance/',
     ],
   },
+  { command: 'curl', debianPackage: 'curl', neededBy: ['test/integration/gateway-tls.test.ts'] },
   { command: 'nginx', debianPackage: 'nginx-light', neededBy: ['test/integration/upstream-tls.test.ts'] },
 ] as const satisfies readonly Requirement[]
 

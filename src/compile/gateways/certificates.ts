@@ -1,13 +1,13 @@
 /**
- * Where a TLS server's key pairs come from: Secrets in the gateway workload's namespace, or files.
+ * What a TLS server presents: key pairs from Secrets in the gateway workload's namespace, or from files.
  *
  * Source: istio: pilot/pkg/security/model/authentication.go (which field wins).
  */
 import type { CertificatePlan } from '../../plan/listener.ts'
 import type { Problem } from '../../plan/problem.ts'
-import type { Secret } from '../../resources/secret.ts'
-import { entriesOfSecret, keyPairOf, secretName } from '../credentials.ts'
-import { listed, nameOf, problem } from '../findings.ts'
+import { keyPairOf, secretName } from '../credentials.ts'
+import { listed, problem } from '../findings.ts'
+import { type CredentialObjects, refused, secretNotFound, unusable } from './credential-problems.ts'
 import type { GatewayServer } from './server.ts'
 
 /** Istio takes one pair for each kind of key, RSA and ECDSA, and no more. */
@@ -20,26 +20,20 @@ export interface Certificates {
   readonly problems: readonly Problem[]
 }
 
-/**
- * @param secrets By `NAMESPACE/NAME`.
- * @param namespace The gateway workload's: a bare credential name is looked up there, wherever the Gateway is.
- */
-export function certificatesOf(
-  server: GatewayServer,
-  secrets: ReadonlyMap<string, Secret>,
-  namespace: string,
-): Certificates {
-  const { tls } = server.server
-  const single = tls?.credentialName ? [{ credential: tls.credentialName, pointer: '/tls/credentialName' }] : []
-  const several = (tls?.credentialNames ?? []).map((credential, i) => ({
-    credential,
-    pointer: `/tls/credentialNames/${i}`,
-  }))
-  const credentials = [...single, ...several].slice(0, MAX_CERTIFICATES)
+/** One credential that a server names, with its place in the server. */
+export interface Credential {
+  readonly credential: string
+  readonly pointer: string
+}
+
+const NONE: Certificates = { names: [], certificates: [], problems: [] }
+
+export function certificatesOf(server: GatewayServer, objects: CredentialObjects): Certificates {
+  // The gateway's own certificate of the mesh, which is no entry of the plan.
+  if (server.server.tls?.mode === 'ISTIO_MUTUAL') return NONE
+  const credentials = credentialsOf(server)
   if (credentials.length > 0) {
-    const found = credentials.map(({ credential, pointer }) =>
-      fromSecret(server, credential, `${server.pointer}${pointer}`, secrets, namespace),
-    )
+    const found = credentials.map((credential) => fromSecret(server, credential, objects))
     return {
       names: found.map(({ name }) => name),
       certificates: found.flatMap(({ certificate }) => certificate ?? []),
@@ -48,17 +42,24 @@ export function certificatesOf(
   }
   const certificates = fromFiles(server)
   if (certificates.length > 0) return { names: certificates.map(({ name }) => name), certificates, problems: [] }
-  return {
-    names: [],
-    certificates: [],
-    problems: [
-      problem('error', server.gateway, `${server.pointer}/tls`, {
-        code: 'gateway/no-certificate',
-        message: 'the server names no certificate, so every TLS handshake with it fails',
-        remedy: 'Set credentialName, or serverCertificate and privateKey.',
-      }),
-    ],
-  }
+  const missing = problem('error', server.gateway, `${server.pointer}/tls`, {
+    code: 'gateway/no-certificate',
+    message: 'the server names no certificate, so every TLS handshake with it fails',
+    remedy: 'Set credentialName, or serverCertificate and privateKey.',
+  })
+  return { ...NONE, problems: [missing] }
+}
+
+/** Secrets that hold the server's key pairs; none where those are files. */
+export function credentialsOf({ server: { tls }, pointer }: GatewayServer): Credential[] {
+  const single = tls?.credentialName
+    ? [{ credential: tls.credentialName, pointer: `${pointer}/tls/credentialName` }]
+    : []
+  const several = (tls?.credentialNames ?? []).map((credential, i) => ({
+    credential,
+    pointer: `${pointer}/tls/credentialNames/${i}`,
+  }))
+  return [...single, ...several].slice(0, MAX_CERTIFICATES)
 }
 
 function fromFiles({ server: { tls } }: GatewayServer): CertificatePlan[] {
@@ -81,45 +82,30 @@ interface Found {
   readonly failure?: Problem
 }
 
-function fromSecret(
-  server: GatewayServer,
-  credential: string,
-  pointer: string,
-  secrets: ReadonlyMap<string, Secret>,
-  namespace: string,
-): Found {
-  const name = secretName(credential, namespace)
-  const refuse = (code: string, istioCode: string, message: string, remedy: string): Found => ({
-    name: name ?? credential,
-    failure: problem('error', server.gateway, pointer, { code, istioCode, message, remedy }),
-  })
-  if (name === undefined) {
-    return refuse(
-      'gateway/credential-refused',
-      'IST0101',
-      `credential ${credential} cannot be used: a gateway reads Secrets of its own namespace, ${namespace}, only`,
-      `Put the Secret into namespace ${namespace} and give its bare name.`,
-    )
-  }
-  const secret = secrets.get(name)
-  if (secret === undefined) {
-    const elsewhere = [...secrets.values()].find(({ metadata }) => metadata.name === credential)
-    const hint = elsewhere === undefined ? `Create it` : `There is a Secret ${nameOf(elsewhere)}: create it`
-    return refuse(
-      'gateway/secret-not-found',
-      'IST0101',
-      `Secret ${name} does not exist, so TLS handshakes for ${listed(server.hosts.map(({ host }) => host))} fail`,
-      `${hint} in the gateway's namespace.`,
-    )
-  }
-  const pair = keyPairOf(entriesOfSecret(secret))
+function fromSecret(server: GatewayServer, reference: Credential, objects: CredentialObjects): Found {
+  const { credential } = reference
+  const name = secretName(credential, objects.namespace)
+  if (name === undefined) return { name: credential, failure: refused(server, reference, objects) }
+  const entries = objects.secret(name)
+  const consequence = `so TLS handshakes for ${listed(server.hosts.map(({ host }) => host))} fail`
+  if (entries === undefined) return { name, failure: secretNotFound(server, reference, objects, name, consequence) }
+  const pair = keyPairOf(entries)
   if (typeof pair === 'string') {
-    return refuse(
-      'gateway/secret-unusable',
-      'IST0161',
-      `Secret ${name} holds no key pair: ${pair}`,
-      'Create it as kubernetes.io/tls.',
-    )
+    return { name, failure: unusable(server, reference, `Secret ${name} holds no key pair: ${pair}`, consequence) }
   }
-  return { name, certificate: { name, ...pair } }
+  const certificate = { name, ...pair }
+  const flaw = notPem(pair)
+  if (flaw === '') return { name, certificate }
+  // It stays in the plan: where a good one is in use, that one stays.
+  return {
+    name,
+    certificate,
+    failure: unusable(server, reference, `Secret ${name} holds no key pair: ${flaw}`, consequence),
+  }
+}
+
+/** Whether a pair fits is checked where the Secret is read; here is told what does not even look like one. */
+function notPem({ certificateChain, privateKey }: { certificateChain: string; privateKey: string }): string {
+  if (!certificateChain.includes('-----BEGIN CERTIFICATE-----')) return 'its certificate is no PEM text'
+  return /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(privateKey) ? '' : 'its key is no PEM text'
 }

@@ -21,8 +21,7 @@ function reasonOf({ class: kind, server }: GatewayServer): { what: string; remed
       if (server.bind?.startsWith('unix:') !== true) return undefined
       return { what: 'bind is a Unix socket', remedy: 'Use an IP address and a port.' }
     case 'https':
-      if (mode === 'SIMPLE') return undefined
-      return { what: `tls.mode is ${mode}`, remedy: 'Use SIMPLE where client certificates are not needed.' }
+      return undefined
     case 'tls':
       return {
         what: `the server takes ${server.port.protocol} with tls.mode ${mode}`,

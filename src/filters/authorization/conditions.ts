@@ -4,6 +4,7 @@
  * Source: semantics §5.4 and §5.7; envoy: source/extensions/filters/common/rbac/matchers.cc.
  */
 import { claimAt } from '../../exchange/claims.ts'
+import type { WorkloadIdentity } from '../../exchange/client-certificate.ts'
 import { requestedServerName } from '../../exchange/connection.ts'
 import type { Exchange, VerifiedToken } from '../../exchange/exchange.ts'
 import type {
@@ -91,16 +92,58 @@ function compileText(attribute: TextAttribute, values: readonly ValueMatch[]): E
         return presenter !== '' && test(presenter)
       }
     }
-    // No listener asks for a client's certificate yet, and no filter leaves metadata behind.
     case 'source.principal':
-    case 'source.namespace':
-    case 'source.serviceAccount':
-    case 'source.trustDomain':
+      return compilePrincipal(values)
+    case 'source.namespace': {
+      const test = compileValues(values)
+      return (exchange) => {
+        const identity = identityOf(exchange)
+        return identity !== null && test(identity.namespace)
+      }
+    }
+    case 'source.serviceAccount': {
+      const test = compileValues(values)
+      return (exchange) => {
+        const identity = identityOf(exchange)
+        return identity !== null && test(`${identity.namespace}/${identity.serviceAccount}`)
+      }
+    }
+    case 'source.trustDomain': {
+      const test = compileValues(values)
+      return (exchange) => {
+        const identity = identityOf(exchange)
+        return identity !== null && test(identity.trustDomain)
+      }
+    }
+    // No filter leaves metadata behind.
     case 'metadata':
       return () => false
     default:
       return attribute satisfies never
   }
+}
+
+const SPIFFE = 'spiffe://'
+
+/**
+ * A SPIFFE ID without its scheme; a suffix is compared with any URI of the certificate, and `*` is any certificate that
+ * was verified (istio: pilot/pkg/security/authz/matcher/string.go, `StringMatcherWithPrefix`).
+ */
+function compilePrincipal(values: readonly ValueMatch[]): ExchangeTest {
+  const isPresentEnough = values.some(({ kind }) => kind === 'present')
+  const test = compileValues(
+    values.map((match) =>
+      match.kind === 'exact' || match.kind === 'prefix' ? { ...match, value: SPIFFE + match.value } : match,
+    ),
+  )
+  return ({ clientCertificate }) => {
+    if (clientCertificate === null || !clientCertificate.verified) return false
+    return isPresentEnough || clientCertificate.uris.some(test)
+  }
+}
+
+function identityOf({ clientCertificate }: Exchange): WorkloadIdentity | null {
+  return clientCertificate?.verified === true ? clientCertificate.identity : null
 }
 
 /** Unlike other attributes a header is present with an empty value, too (Envoy's `present_match`). */

@@ -55,6 +55,7 @@ export const PLAN: Plan = {
           name: 'istio-system/edge/https',
           serverNames: ['shop.test'],
           mode: 'SIMPLE',
+          clientCertificates: null,
           certificates: ['istio-system/shop-cert'],
           minVersion: 'TLSv1.2',
           maxVersion: 'TLSv1.3',

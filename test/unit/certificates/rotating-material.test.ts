@@ -10,7 +10,7 @@ interface Period {
 
 function start() {
   const reports: string[] = []
-  const material = new RotatingMaterial<Period>((problem) => reports.push(problem))
+  const material = new RotatingMaterial<Period>('own', (problem) => reports.push(problem))
   let generation = 0
   return {
     reports,

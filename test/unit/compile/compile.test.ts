@@ -17,6 +17,7 @@ test('an empty snapshot compiles to a plan that opens nothing, with the defaults
         accessLog: null,
         pathNormalization: 'BASE',
         trustedProxies: 0,
+        forwardClientCertDetails: 'SANITIZE_SET',
         serverHeader: 'istio-envoy',
         envoyDebugHeaders: true,
         attemptCountHeader: true,

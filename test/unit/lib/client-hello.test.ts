@@ -70,7 +70,7 @@ test("the hello of Node's own client gives its server name and its protocols", a
   const bytes = await realHello({ servername: 'App.Example.test', ALPNProtocols: ['h2', 'http/1.1'] })
   assert.deepEqual(readClientHello(bytes), {
     kind: 'hello',
-    hello: { serverName: 'app.example.test', alpn: ['h2', 'http/1.1'], encryptedClientHello: false },
+    hello: { serverName: 'app.example.test', alpn: ['h2', 'http/1.1'], ticketName: '', encryptedClientHello: false },
   })
 })
 
@@ -86,7 +86,7 @@ test('with an encrypted ClientHello the outer name is read', () => {
   const state = readClientHello(hello(ech, serverName('cover.test')))
   assert.deepEqual(state, {
     kind: 'hello',
-    hello: { serverName: 'cover.test', alpn: [], encryptedClientHello: true },
+    hello: { serverName: 'cover.test', alpn: [], ticketName: '', encryptedClientHello: true },
   })
 })
 
@@ -104,7 +104,7 @@ test('a hello says the same wherever segments and records are cut, and whatever 
         const bytes = Buffer.concat([records(handshake, recordSize), tail])
         assert.deepEqual(readCut(bytes, cuts), {
           kind: 'hello',
-          hello: { serverName: wanted, alpn: protocols, encryptedClientHello: false },
+          hello: { serverName: wanted, alpn: protocols, ticketName: '', encryptedClientHello: false },
         })
       },
     ),
