@@ -116,6 +116,23 @@ describe('TLS to upstreams', { skip: skipWithout('openssl') }, () => {
     await eventually(() => assert.equal(there.connections[0]?.alpnProtocol, 'istio'))
   })
 
+  for (const [version, suite] of [
+    ['TLSv1.3', 'TLS_AES_128_GCM_SHA256'],
+    ['TLSv1.2', 'ECDHE-ECDSA-AES128-GCM-SHA256'],
+  ] as const) {
+    test(`a peer that leaves it to the gateway is spoken to with AES-128 in ${version}`, async () => {
+      const there = await bench.peer({ maxVersion: version, honorCipherOrder: false })
+      await bench.ask(there)
+      await eventually(() => assert.equal(there.connections[0]?.getCipher().name, suite))
+    })
+  }
+
+  test('a peer that knows no AES-128 is spoken to as well', async () => {
+    const there = await bench.peer({ ciphers: 'TLS_AES_256_GCM_SHA384' })
+    await bench.ask(there)
+    await eventually(() => assert.equal(there.connections[0]?.getCipher().name, 'TLS_AES_256_GCM_SHA384'))
+  })
+
   describe('sessions', () => {
     for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
       test(`are resumed with ${version}`, async () => {
