@@ -37,6 +37,8 @@ function planOf(virtualHosts: Record<string, VirtualHostPlan>): Plan {
     routeTables: { 'http.80': { name: 'http.80', port: 80, virtualHosts } },
     clusters: {},
     certificates: {},
+    egress: null,
+    egressHosts: {},
   }
 }
 

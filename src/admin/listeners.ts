@@ -47,6 +47,7 @@ export function listenerViews(model: AdminModel): ListenerView[] {
 /** Names of the route tables that a listener asks. */
 export function routeTablesOf(listener: ListenerPlan): string[] {
   if (listener.kind === 'http') return [listener.routeTable]
+  if (listener.kind === 'egress') return []
   return [...new Set(listener.servers.map(({ routeTable }) => routeTable))]
 }
 

@@ -46,7 +46,7 @@ export function explain(plan: Plan, request: ExplainRequest): Explanation {
   const hostHeader = request.headers.find(([name]) => name.toLowerCase() === 'host')?.[1] ?? url.host
   const host = hostWithoutPort(hostHeader)
 
-  const listener = Object.values(plan.listeners).find((entry) => entry.port === port)
+  const listener = Object.values(plan.listeners).find((entry) => entry.port === port && entry.kind !== 'egress')
   if (listener === undefined) {
     const ports = Object.values(plan.listeners).map((entry) => entry.port)
     return { outcome: `refused: no Gateway server has port ${port} (there are ${ports.join(', ') || 'none'})` }
@@ -159,6 +159,7 @@ function exchangeOf(
 
 function routeTableOf(listener: ListenerPlan, serverName: string): string | null {
   if (listener.kind === 'http') return listener.routeTable
+  if (listener.kind === 'egress') return null
   const byName: Record<string, TlsServerPlan> = {}
   for (const server of listener.servers) for (const name of server.serverNames) byName[name] ??= server
   return mostSpecific(byName, serverName)?.routeTable ?? null

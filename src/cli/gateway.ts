@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createMeshIdentity } from '../certificates/mesh/create.ts'
 import { TicketKeyRing } from '../certificates/ticket-keys.ts'
 import { createCompiler } from '../compile/compile.ts'
+import { EGRESS_LISTENER } from '../compile/egress/egress.ts'
 import { systemTimers } from '../lib/timers.ts'
 import { createHealth } from '../observability/health.ts'
 import { createLogger, type Logger } from '../observability/logger.ts'
@@ -21,7 +22,7 @@ import { createFileSource } from '../sources/files/file-source.ts'
 import { createSavedSnapshot } from '../sources/saved.ts'
 import { Bindings } from '../workers/bindings.ts'
 import { Controller } from '../workers/controller.ts'
-import type { DataPlaneSettings } from '../workers/messages.ts'
+import type { DataPlaneSettings, EgressDataPlaneSettings } from '../workers/messages.ts'
 import { WorkerPool } from '../workers/pool.ts'
 import { packageVersion } from './commands/version.ts'
 import { CommandFailure } from './exit.ts'
@@ -202,8 +203,9 @@ async function startGateway(
   hooks.onReady({
     listeners: pool
       .listenerStates()
-      .filter(({ error }) => error === null)
+      .filter(({ error, name }) => error === null && name !== EGRESS_LISTENER)
       .map(({ port, name }) => ({ port, local: controller.bindings[name]! })),
+    egress: controller.bindings[EGRESS_LISTENER] ?? null,
     admin: adminAddress,
     status: statusAddress,
     workers: settings.workers,
@@ -226,7 +228,7 @@ async function startGateway(
 }
 
 function dataPlaneSettings(settings: Settings): DataPlaneSettings {
-  const { downstream, metrics, mesh } = settings
+  const { downstream, metrics, mesh, egress } = settings
   return {
     limits: {
       maxHeaders: downstream.maxRequestHeaders,
@@ -245,6 +247,22 @@ function dataPlaneSettings(settings: Settings): DataPlaneSettings {
     logLevel: settings.logLevel,
     rateLimits: { maxBuckets: settings.rateLimits.maxBuckets },
     policies: { staleKeysMaxAgeMs: settings.jwt.staleKeysMaxAge, keySetFolder: join(settings.state, 'key-sets') },
+    egress: egress.listen === null ? null : egressSettings(settings),
+  }
+}
+
+function egressSettings({ egress, mesh }: Settings): EgressDataPlaneSettings {
+  return {
+    auditLog: egress.auditLog,
+    allowEncryptedClientHello: egress.encryptedClientHello === 'allow',
+    helloTimeoutMs: egress.clientHelloTimeout,
+    tunnelIdleMs: egress.tunnelIdleTimeout,
+    maxTunnels: egress.maxTunnels ?? 0,
+    maxDestinations: egress.maxDestinations,
+    idleMs: egress.destinationIdleTimeout,
+    connectTimeoutMs: mesh.connectTimeout,
+    via: egress.via.map(({ hosts, proxy }) => ({ hosts, proxy: proxy.reveal() })),
+    noProxy: egress.noProxy,
   }
 }
 

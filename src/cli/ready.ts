@@ -11,6 +11,8 @@ export interface ReadyListener {
 /** What a gateway can say of itself once every listener of its first plan is bound. */
 export interface ReadyReport {
   readonly listeners: readonly ReadyListener[]
+  /** The explicit forward proxy; null: there is none, or it could not be bound. */
+  readonly egress: HostPort | null
   readonly admin: HostPort
   readonly status: HostPort
   readonly workers: number
@@ -19,10 +21,11 @@ export interface ReadyReport {
 }
 
 /** One JSON object on one line, ended by a newline. */
-export function readyLine({ listeners, admin, status, workers, generation }: ReadyReport): string {
+export function readyLine({ listeners, egress, admin, status, workers, generation }: ReadyReport): string {
   const line = {
     msg: 'ready',
     listeners: listeners.map(({ port, local }) => ({ port, address: formatHostPort(local) })),
+    ...(egress === null ? {} : { egress: formatHostPort(egress) }),
     admin: formatHostPort(admin),
     status: formatHostPort(status),
     workers,

@@ -45,10 +45,10 @@ export const RUN_FLAGS: readonly RunFlag[] = [
     help: '/healthz/ready, /healthz/live, /stats/prometheus (default 0.0.0.0:15021)',
   },
   {
-    path: 'egress',
+    path: 'egress.listen',
     long: '--egress',
     argument: '[HOST:]PORT',
-    help: 'explicit forward proxy; accepted, not served by this version (default off)',
+    help: 'explicit forward proxy that lets through what ServiceEntries list (default off; in demo 3128)',
   },
   {
     path: 'workers',

@@ -9,9 +9,11 @@ import type { Snapshot } from '../resources/snapshot.ts'
 import { analyze } from './analyze/analyze.ts'
 import { ClusterBuilder, type Clusters, type Missing } from './destinations/clusters.ts'
 import { readCredentials } from './destinations/credentials.ts'
-import { createRuleIndexer } from './destinations/destination-rules.ts'
-import { readPeerMtls } from './destinations/peer-mtls.ts'
+import { createRuleIndexer, type DestinationRules } from './destinations/destination-rules.ts'
+import { type PeerMtls, readPeerMtls } from './destinations/peer-mtls.ts'
 import type { CompileContext } from './context.ts'
+import { compileEgress, egressListener } from './egress/egress.ts'
+import { createEgressHosts, egressReferences } from './egress/hosts.ts'
 import { distinct } from './findings.ts'
 import { compileListeners } from './gateways/listeners.ts'
 import { placeServers, type PlacedServers } from './gateways/ports.ts'
@@ -79,6 +81,37 @@ export function createCompiler(options: CompileOptions): Compiler {
       readCredentials(needed, secrets, configMaps, options.gateway.namespace),
   )
 
+  const egressClusters = new ClusterBuilder(options)
+  const egressUsers = lastOf((registry: ServiceRegistry) => [{ clusters: egressReferences(registry) }])
+  const compileEgressHosts = createEgressHosts(options.mesh.defaultServiceExportTo)
+  const buildEgressHosts = lastOf(compileEgressHosts)
+  const buildEgress = lastOf(
+    (
+      sidecars: Snapshot['sidecars'],
+      workloadEntries: Snapshot['workloadEntries'],
+      endpointSlices: Snapshot['endpointSlices'],
+      serviceEntries: Snapshot['serviceEntries'],
+    ) => compileEgress({ sidecars, workloadEntries, endpointSlices, serviceEntries }, options),
+  )
+  const keepPlan = keepEqual<Plan['egress']>()
+  const joinCredentials = lastOf((a: Clusters['credentials'], b: Clusters['credentials']) => [...a, ...b])
+
+  /** The explicit forward proxy. Its clusters are parts of its hosts: they are made when somebody first goes there. */
+  const egressOf = (snapshot: Snapshot, registry: ServiceRegistry, rules: DestinationRules, peers: PeerMtls) => {
+    if (options.egress === null) return null
+    const { sidecars, workloadEntries, endpointSlices, serviceEntries } = snapshot
+    const built = egressClusters.build(egressUsers(registry), registry, rules, peers)
+    const { hosts, problems } = buildEgressHosts(registry, built.clusters)
+    const listener = egressListener(options.egress)
+    return {
+      plan: keepPlan(buildEgress(sidecars, workloadEntries, endpointSlices, serviceEntries)),
+      hosts,
+      listener,
+      credentials: built.credentials,
+      problems: [...built.problems, ...problems],
+    }
+  }
+
   const keepProviders = keepEqual<ExtAuthzProviders>()
   const readProviders = lastOf((registry: ServiceRegistry) =>
     keepProviders(compileExtAuthzProviders(options, registry)),
@@ -143,14 +176,27 @@ export function createCompiler(options: CompileOptions): Compiler {
       )
       const authorizers = clustersOfAuthorizers(policies.authorization, options.mesh.rootNamespace)
       const users = authorizers.length === 0 ? bound : [...bound, { clusters: authorizers }]
-      const built = clusterBuilder.build(users, registry, rules, readPeers(snapshot.peerAuthentications))
+      const peers = readPeers(snapshot.peerAuthentications)
+      const built = clusterBuilder.build(users, registry, rules, peers)
       const { clusters, missing, problems: clusterProblems } = built
-      const credentials = readClusterCredentials(built.credentials, snapshot.secrets, snapshot.configMaps)
+      const egress = egressOf(snapshot, registry, rules, peers)
+      const needed = egress === null ? built.credentials : joinCredentials(built.credentials, egress.credentials)
+      const credentials = readClusterCredentials(needed, snapshot.secrets, snapshot.configMaps)
       const certificates = { ...presented, ...credentials.certificates }
       const mesh = compileMesh(options, closedBy)
       const rateLimits = buildRateLimits(snapshot.rateLimitPolicies, workload)
       return {
-        plan: { mesh, policies, rateLimits: rateLimits.plans, listeners, routeTables, clusters, certificates },
+        plan: {
+          mesh,
+          policies,
+          rateLimits: rateLimits.plans,
+          listeners: egress === null ? listeners : { ...listeners, [egress.listener.name]: egress.listener },
+          routeTables,
+          clusters,
+          certificates,
+          egress: egress?.plan ?? null,
+          egressHosts: egress?.hosts ?? {},
+        },
         problems: distinct([
           ...placed.problems,
           ...listenerProblems,
@@ -162,6 +208,7 @@ export function createCompiler(options: CompileOptions): Compiler {
           ...registry.problems,
           ...unknownDestinations(bound, missing),
           ...clusterProblems,
+          ...(egress?.problems ?? []),
           ...credentials.problems,
           ...notInEffect(snapshot, workload, options),
         ]),

@@ -8,7 +8,7 @@ import type { Workload } from './workload.ts'
 export function notInEffect(
   { telemetries, sidecars }: Pick<Snapshot, 'telemetries' | 'sidecars'>,
   workload: Workload,
-  { mesh }: CompileOptions,
+  { mesh, egress }: CompileOptions,
 ): Problem[] {
   const own = telemetries.filter(
     ({ metadata, spec }) =>
@@ -19,7 +19,10 @@ export function notInEffect(
     ...own.map((telemetry) =>
       ineffective('warning', telemetry, 'the mesh settings decide what is logged and measured'),
     ),
-    ...sidecars.map((sidecar) => ineffective('info', sidecar, 'a gateway sees every exported service')),
+    // The explicit egress proxy goes by them.
+    ...(egress === null ? sidecars : []).map((sidecar) =>
+      ineffective('info', sidecar, 'a gateway sees every exported service'),
+    ),
   ]
 }
 

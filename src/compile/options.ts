@@ -38,6 +38,7 @@ export interface MeshOptions {
   /** Takes the place of Istio's built-in two retries where a rule has no `retries`; null: the built-in ones. */
   readonly defaultHttpRetryPolicy: HTTPRetry | null
   readonly h2UpgradePolicy: 'DO_NOT_UPGRADE' | 'UPGRADE'
+  readonly outboundTrafficPolicy: 'REGISTRY_ONLY' | 'ALLOW_ANY'
   readonly enableAutoMtls: boolean
   /** Whether this gateway is given a certificate of the mesh: without one it cannot speak the mesh's mutual TLS. */
   readonly hasMeshIdentity: boolean
@@ -85,9 +86,18 @@ export interface MeshOptions {
   readonly hasRedis: boolean
 }
 
+/** The explicit forward proxy. */
+export interface EgressOptions {
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+}
+
 export interface CompileOptions {
   readonly gateway: GatewayIdentity
   readonly mesh: MeshOptions
+  /** Null: there is none. */
+  readonly egress: EgressOptions | null
 }
 
 /** Istio's defaults, for a gateway in `istio-system` whose labels are not known. */
@@ -103,6 +113,7 @@ export function defaultCompileOptions(): CompileOptions {
       defaultDestinationRuleExportTo: ['*'],
       defaultHttpRetryPolicy: null,
       h2UpgradePolicy: 'DO_NOT_UPGRADE',
+      outboundTrafficPolicy: 'REGISTRY_ONLY',
       enableAutoMtls: true,
       hasMeshIdentity: false,
       meshMTLS: { minProtocolVersion: 'TLS_AUTO', cipherSuites: [], ecdhCurves: [] },
@@ -133,5 +144,6 @@ export function defaultCompileOptions(): CompileOptions {
       requestBufferBytes: 1_048_576,
       hasRedis: false,
     },
+    egress: null,
   }
 }

@@ -9,6 +9,7 @@ import type { MeshPlan } from '../plan/plan.ts'
 import type { RoutePlan } from '../plan/route.ts'
 import type { Spelling } from './header-case.ts'
 import type { ClientCertificate } from './client-certificate.ts'
+import type { EgressFacts } from './egress.ts'
 import { headerValue, type HeaderList } from './headers.ts'
 
 /** Changes a list of headers in place. */
@@ -79,7 +80,8 @@ export interface UpstreamFacts {
 export class Exchange {
   readonly req: IncomingMessage
   readonly res: ServerResponse
-  readonly listener: ListenerFacts
+  /** The explicit forward proxy sets facts of its own once it knows the target. */
+  listener: ListenerFacts
   readonly epoch: Epoch
   /** Milliseconds since 1970, and on the monotonic clock. */
   readonly startedAt: number
@@ -171,6 +173,8 @@ export class Exchange {
    * the response flag and details, which say why.
    */
   onClientGone: ((flag: string, details: string) => void) | null = null
+  /** Set by the explicit forward proxy. Null: it came another way. */
+  egress: EgressFacts | null = null
   /** Set once the exchange was logged and counted. */
   finished = false
 

@@ -4,11 +4,13 @@
  */
 import { createServer, IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { ConnectRequest } from '../exchange/connect-request.ts'
 import { type Epoch, Exchange, type ListenerFacts, type Upgrade } from '../exchange/exchange.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import { admit, type AdmissionOptions } from './admission.ts'
 import { replyToClientError } from './client-error.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
+import { readHeaders } from './edge-headers.ts'
 import { lingerIfUnfinished } from './linger.ts'
 import type { ListenerState } from './listener-state.ts'
 import { SwitchedConnection } from './switched-connection.ts'
@@ -33,6 +35,8 @@ export interface HttpDeps {
   /** Takes an admitted exchange to its answer. */
   readonly serve: (exchange: Exchange) => void
   readonly reply: (exchange: Exchange, reply: LocalReply) => void
+  /** Takes CONNECT; absent: it is answered 404. */
+  readonly connect?: (request: ConnectRequest) => void
   /** Once per exchange, when its answer is out or its client gone. */
   readonly onFinished: (exchange: Exchange) => void
 }
@@ -60,6 +64,8 @@ const CONNECT_NOT_ROUTED: LocalReply = { status: 404, flag: 'NR', details: 'rout
 const SWITCHING_PROTOCOLS = 101
 /** Time for the client to read the answer before the connection is cut, as Envoy's `delayed_close_timeout`. */
 const DELAYED_CLOSE_MS = 1000
+
+const CONNECTED = 'HTTP/1.1 200 Connection established\r\n\r\n'
 
 const kFacts: unique symbol = Symbol('sluice.connection')
 
@@ -97,8 +103,8 @@ export class Http1Server {
     server.maxHeadersCount = limits.maxHeaders + 100
     server.on('checkContinue', onRequest)
     server.on('checkExpectation', onRequest)
-    server.on('connect', (req: IncomingMessage, socket: Socket) => {
-      this.#onConnect(req, socket)
+    server.on('connect', (req: IncomingMessage, socket: Socket, head: Buffer) => {
+      this.#onConnect(req, socket, head)
     })
     server.on('upgrade', (req: IncomingMessage, socket: Socket, head: Buffer) => {
       this.#onUpgrade(req, socket, head)
@@ -223,11 +229,49 @@ export class Http1Server {
     else this.#deps.reply(exchange, onClientGone === null ? reply : unflagged)
   }
 
-  /** CONNECT is no request for a route here: Envoy has no route without a CONNECT matcher for it. */
-  #onConnect(req: IncomingMessage, socket: KnownSocket): void {
+  /** CONNECT is no request for a route: Envoy has none without a CONNECT matcher for it. */
+  #onConnect(req: IncomingMessage, socket: KnownSocket, head: Buffer): void {
+    const facts = socket[kFacts]!
     // Node takes its own listeners away before it hands the socket over.
     socket.on('error', () => {})
-    this.#answerDetached(req, socket, socket[kFacts]!, CONNECT_NOT_ROUTED)
+    const { connect } = this.#deps
+    if (connect === undefined) {
+      this.#reply(this.#detach(req, socket, facts), socket, CONNECT_NOT_ROUTED)
+      return
+    }
+    // What was sent ahead of this request is not answered any more, so nobody knows whose bytes these are.
+    if (facts.latest !== null || facts.failed) {
+      socket.destroy()
+      return
+    }
+    socket.pause()
+    if (head.length > 0) socket.unshift(head)
+    const exchange = this.#detach(req, socket, facts)
+    exchange.headers = readHeaders(req.rawHeaders).list
+    socket.once('close', () => {
+      this.#onClose(exchange)
+    })
+    const accept = () => {
+      exchange.status = 200
+      exchange.responseStartMono = performance.now()
+      exchange.res.detachSocket(socket)
+      socket.write(CONNECTED)
+    }
+    connect({
+      exchange,
+      socket,
+      refuse: (reply) => {
+        this.#reply(exchange, socket, reply)
+      },
+      accept,
+      serveHttp: (listener) => {
+        accept()
+        exchange.details = 'connect_http'
+        this.#onClose(exchange)
+        this.take(socket, facts.connection, listener)
+        socket.resume()
+      },
+    })
   }
 
   /** The same way as any request; what comes of it is an answer that ends the connection, or a switch of it. */
@@ -273,6 +317,11 @@ export class Http1Server {
 
   /** Answers on a socket that Node no longer serves requests of, and closes it. */
   #answerDetached(req: IncomingMessage, socket: Socket, facts: SocketFacts, reply: LocalReply): void {
+    this.#reply(this.#detach(req, socket, facts), socket, reply)
+  }
+
+  /** An exchange of a socket that Node no longer serves requests of. */
+  #detach(req: IncomingMessage, socket: Socket, facts: SocketFacts): Exchange {
     const res = new ServerResponse(req)
     res.shouldKeepAlive = false
     res.assignSocket(socket)
@@ -281,7 +330,13 @@ export class Http1Server {
     exchange.authority = req.url ?? ''
     exchange.peerAddress = exchange.clientAddress = facts.connection.peer
     exchange.localAddress = facts.connection.local
+    exchange.clientCertificate = facts.connection.clientCertificate
     this.#state.active++
+    return exchange
+  }
+
+  /** Answers on such a socket, and closes it. */
+  #reply(exchange: Exchange, socket: Socket, reply: LocalReply): void {
     this.#closeAfter(exchange, socket)
     this.#deps.reply(exchange, reply)
   }

@@ -83,6 +83,18 @@ export const METRICS = {
     help: '1 where the listener of the port accepts connections, 0 where it could not be bound.',
   },
   sluice_downstream_connections_active: { ...SINGLE, type: 'gauge', help: 'Open connections from clients.' },
+  sluice_egress_tunnels_active: { ...SINGLE, type: 'gauge', help: 'Open tunnels of the forward proxy.' },
+  sluice_egress_destinations_active: {
+    ...SINGLE,
+    type: 'gauge',
+    help: 'Destinations that the forward proxy keeps names and connections for.',
+  },
+  sluice_egress_denied_total: {
+    labels: ['reason'],
+    bound: 'one a reason: ten',
+    type: 'counter',
+    help: 'Requests and tunnels that the forward proxy refused, by reason.',
+  },
   sluice_upstream_connections_active: { ...SINGLE, type: 'gauge', help: 'Open connections to endpoints.' },
   sluice_upstream_ejections_active: {
     labels: ['cluster'],

@@ -6,9 +6,9 @@
  * saw a request of for `idleMs` is dropped.
  */
 import { REQUEST_LABELS } from './metric-table.ts'
-import type { MetricsSnapshot, ProcessFacts, SeriesSnapshot } from './metrics-snapshot.ts'
+import type { EgressSnapshot, MetricsSnapshot, ProcessFacts, SeriesSnapshot } from './metrics-snapshot.ts'
 import { RateLimitCounts, type RateLimitTotals } from './rate-limit-totals.ts'
-import { UpstreamCounts, type UpstreamTotals } from './upstream-totals.ts'
+import { addNews, UpstreamCounts, type UpstreamTotals } from './upstream-totals.ts'
 
 export interface MetricsAggregatorOptions {
   /** Default 600. */
@@ -33,6 +33,8 @@ export interface MetricsTotals {
   readonly upstreamConnections: number
   readonly upstream: UpstreamTotals
   readonly rateLimits: RateLimitTotals
+  /** Null: no worker has a forward proxy. */
+  readonly egress: EgressSnapshot | null
   /** By worker. */
   readonly processes: ReadonlyMap<string, ProcessFacts>
 }
@@ -82,6 +84,8 @@ class Aggregator implements MetricsAggregator {
   readonly #series = new Map<string, MutableTotal>()
   readonly #upstream = new UpstreamCounts()
   readonly #rateLimits = new RateLimitCounts()
+  /** By reason; bound: the reasons are fixed in the code. */
+  readonly #denied: Record<string, number> = {}
   #overflowed = 0
   #accessLogDropped = 0
 
@@ -107,6 +111,7 @@ class Aggregator implements MetricsAggregator {
       snapshot.accessLogDropped - (snapshot.accessLogDropped < droppedBefore ? 0 : droppedBefore)
     if (snapshot.upstream !== undefined) this.#upstream.add(snapshot.upstream, last?.snapshot.upstream)
     if (snapshot.rateLimits !== undefined) this.#rateLimits.add(snapshot.rateLimits, last?.snapshot.rateLimits)
+    if (snapshot.egress !== undefined) addNews(this.#denied, snapshot.egress.denied, last?.snapshot.egress?.denied)
     this.#workers.set(worker, { snapshot, series })
   }
 
@@ -117,10 +122,12 @@ class Aggregator implements MetricsAggregator {
   totals(): MetricsTotals {
     this.#dropIdle()
     let [downstreamConnections, upstreamConnections] = [0, 0]
+    const proxies: EgressSnapshot[] = []
     const processes = new Map<string, ProcessFacts>()
     for (const [worker, { snapshot }] of this.#workers) {
       downstreamConnections += snapshot.downstreamConnections
       upstreamConnections += snapshot.upstreamConnections
+      if (snapshot.egress !== undefined) proxies.push(snapshot.egress)
       if (snapshot.process !== null) processes.set(worker, snapshot.process)
     }
     return {
@@ -133,7 +140,17 @@ class Aggregator implements MetricsAggregator {
       rateLimits: this.#rateLimits.totals(
         [...this.#workers.values()].flatMap(({ snapshot }) => snapshot.rateLimits ?? []),
       ),
+      egress: proxies.length === 0 ? null : this.#egress(proxies),
       processes,
+    }
+  }
+
+  #egress(proxies: readonly EgressSnapshot[]): EgressSnapshot {
+    const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0)
+    return {
+      tunnels: sum(proxies.map(({ tunnels }) => tunnels)),
+      destinations: sum(proxies.map(({ destinations }) => destinations)),
+      denied: { ...this.#denied },
     }
   }
 

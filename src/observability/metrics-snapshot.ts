@@ -70,6 +70,16 @@ export interface RateLimitSnapshot {
   readonly store: StoreSnapshot | null
 }
 
+/** What the forward proxy of a process did. */
+export interface EgressSnapshot {
+  /** Open now. */
+  readonly tunnels: number
+  /** Destinations that names are resolved and connections kept for, now. */
+  readonly destinations: number
+  /** Refused since the process began, by reason. */
+  readonly denied: Readonly<Record<string, number>>
+}
+
 /** Everything that one worker tells. */
 export interface MetricsSnapshot extends RequestSnapshot {
   /** Lines of the access log that were lost since the log was opened. */
@@ -80,6 +90,8 @@ export interface MetricsSnapshot extends RequestSnapshot {
   /** Absent: it counts nothing of the kind. */
   readonly upstream?: UpstreamSnapshot
   readonly rateLimits?: RateLimitSnapshot
+  /** Absent: it has no forward proxy. */
+  readonly egress?: EgressSnapshot
 }
 
 /** A worker's snapshot from its request metrics and what else it knows. */

@@ -100,6 +100,9 @@ const SAMPLES: Readonly<Record<MetricName, (scrape: Scrape) => readonly Sample[]
   sluice_config_reloads_total: ({ facts }) => labelled('result', facts.reloads),
   sluice_listener_up: ({ facts }) => facts.listeners.map(({ port, up }) => ({ value: up ? 1 : 0, labels: { port } })),
   sluice_downstream_connections_active: ({ totals }) => single(totals.downstreamConnections),
+  sluice_egress_tunnels_active: ({ totals }) => (totals.egress === null ? [] : single(totals.egress.tunnels)),
+  sluice_egress_destinations_active: ({ totals }) => (totals.egress === null ? [] : single(totals.egress.destinations)),
+  sluice_egress_denied_total: ({ totals }) => (totals.egress === null ? [] : labelled('reason', totals.egress.denied)),
   sluice_upstream_connections_active: ({ totals }) => single(totals.upstreamConnections),
   sluice_upstream_ejections_active: ({ totals }) =>
     Array.from(totals.upstream.ejected, ([cluster, value]) => ({ value, labels: { cluster } })),

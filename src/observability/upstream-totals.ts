@@ -41,7 +41,8 @@ export class UpstreamCounts {
   }
 }
 
-function addNews(
+/** Adds to totals what a report has more than the one before it. */
+export function addNews(
   totals: Record<string, number>,
   now: Readonly<Record<string, number>>,
   before: Readonly<Record<string, number>> = {},

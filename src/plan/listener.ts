@@ -62,7 +62,13 @@ export interface TlsListenerPlan extends ListenerBase {
   readonly servers: readonly TlsServerPlan[]
 }
 
-export type ListenerPlan = HttpListenerPlan | TlsListenerPlan
+/** The explicit forward proxy; what it lets through is `Plan.egress`. */
+export interface EgressListenerPlan extends ListenerBase {
+  readonly kind: 'egress'
+  readonly bind: string
+}
+
+export type ListenerPlan = HttpListenerPlan | TlsListenerPlan | EgressListenerPlan
 
 /** A key pair as it is presented, whole in the plan. `privateKey` is never printed. */
 export interface SecretCertificatePlan {

@@ -2,7 +2,8 @@
  * A plan as keyed texts: what travels to workers and what a generation is told by. A part that did not change is
  * neither written nor sent again, so that a change costs what it changed.
  *
- * Keys: `mesh` · `policies` · `rate-limit/NAME` · `listener/NAME` · `table/NAME` · `vhost/TABLE/HOST` · `cluster/NAME` · `certificate/NAME`.
+ * Keys: `mesh` · `policies` · `rate-limit/NAME` · `listener/NAME` · `table/NAME` · `vhost/TABLE/HOST` · `cluster/NAME` ·
+ * `certificate/NAME` · `egress` · `egress-host/HOST`.
  */
 import { hash } from 'node:crypto'
 import type { Plan } from './plan.ts'
@@ -53,6 +54,8 @@ export function nextParts(plan: Plan, previous: Parts): { readonly parts: Parts;
   }
   for (const [name, cluster] of Object.entries(plan.clusters)) add(`cluster/${name}`, cluster)
   for (const [name, certificate] of Object.entries(plan.certificates)) add(`certificate/${name}`, certificate)
+  if (plan.egress !== null) add('egress', plan.egress)
+  for (const [host, egressHost] of Object.entries(plan.egressHosts)) add(`egress-host/${host}`, egressHost)
   const remove = kept === previous.size ? [] : [...previous.keys()].filter((key) => !parts.has(key))
   return { parts, update: { set, remove } }
 }

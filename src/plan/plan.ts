@@ -3,6 +3,7 @@
  * up. Left of it the code knows Istio and no sockets, right of it sockets and no Istio.
  */
 import type { ClusterPlan } from './cluster.ts'
+import type { EgressHostPlan, EgressPlan } from './egress.ts'
 import type { CertificatePlan, ListenerPlan } from './listener.ts'
 import type { PoliciesPlan } from './policy.ts'
 import type { Origin } from './problem.ts'
@@ -66,4 +67,8 @@ export interface Plan {
   readonly routeTables: Readonly<Record<string, RouteTablePlan>>
   readonly clusters: Readonly<Record<string, ClusterPlan>>
   readonly certificates: Readonly<Record<string, CertificatePlan>>
+  /** The explicit forward proxy; null: there is none. */
+  readonly egress: EgressPlan | null
+  /** What it lets through, by host. */
+  readonly egressHosts: Readonly<Record<string, EgressHostPlan>>
 }

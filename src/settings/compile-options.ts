@@ -26,6 +26,7 @@ export function compileOptions(settings: Settings) {
       defaultDestinationRuleExportTo: mesh.defaultDestinationRuleExportTo,
       defaultHttpRetryPolicy,
       h2UpgradePolicy: mesh.h2UpgradePolicy,
+      outboundTrafficPolicy: mesh.outboundTrafficPolicy.mode,
       enableAutoMtls: mesh.enableAutoMtls,
       hasMeshIdentity: settings.identity.provider !== 'off',
       meshMTLS: mesh.meshMTLS,
@@ -49,5 +50,6 @@ export function compileOptions(settings: Settings) {
       // Until the store is spoken to, every limit is local.
       hasRedis: false,
     },
+    egress: settings.egress.listen,
   }
 }

@@ -41,6 +41,8 @@ export interface GroupFacts {
   readonly unused: readonly string[]
   /** True, for all levels below too: a field that nobody knows is a warning, as a newer Istio may know it; else an error. */
   readonly tolerant: boolean
+  /** The field that a plain value in place of the group is meant for. */
+  readonly shorthand?: string
 }
 
 /** What every field may say about itself. */
@@ -56,7 +58,12 @@ export function group<Properties extends TProperties>(
   properties: Properties,
   facts: Partial<Omit<GroupFacts, 'description'>> = {},
 ): Group<Properties> {
-  const own: GroupFacts = { description, unused: facts.unused ?? [], tolerant: facts.tolerant ?? false }
+  const own: GroupFacts = {
+    description,
+    unused: facts.unused ?? [],
+    tolerant: facts.tolerant ?? false,
+    ...(facts.shorthand === undefined ? {} : { shorthand: facts.shorthand }),
+  }
   return Object.assign(Type.Object(properties, { additionalProperties: false, description }), { group: own })
 }
 

@@ -157,7 +157,6 @@ export const meshSchema = group(
         "For the explicit egress proxy. Istio's own default is `ALLOW_ANY`; an egress proxy that lets everything through would be none.",
         ['REGISTRY_ONLY', 'ALLOW_ANY'],
         'REGISTRY_ONLY',
-        later,
       ),
     }),
     defaultServiceExportTo: texts('`exportTo` of ServiceEntries and Services that have none.', ['*']),

@@ -82,15 +82,20 @@ export function readSettings({ document, overrides }: ReadInput): ReadResult {
       const value = Object.hasOwn(given, key) ? given[key] : undefined
       const at = [...path, key]
       result[key] = isGroup(child)
-        ? readGroup(child, levelOf(value, at), at, facts.tolerant)
+        ? readGroup(child, levelOf(value, at, child.group.shorthand), at, facts.tolerant)
         : readField(child, value, at)
     }
     return result
   }
 
-  function levelOf(value: unknown, at: readonly string[]): Readonly<Record<string, unknown>> {
+  function levelOf(
+    value: unknown,
+    at: readonly string[],
+    shorthand: string | undefined,
+  ): Readonly<Record<string, unknown>> {
     if (value === undefined || value === null) return {}
     if (isRecord(value)) return value
+    if (shorthand !== undefined && !Array.isArray(value)) return { [shorthand]: value }
     issues.push(inFile(at, `expected fields, found ${describe(value)}.`))
     return {}
   }

@@ -17,17 +17,10 @@ import {
   whole,
   wholeOrOff,
 } from './fields.ts'
+import { egressSchema } from './egress.ts'
 import { identitySchema } from './identity.ts'
 import { meshSchema } from './mesh.ts'
-import {
-  flagOrAuto,
-  headerNameOrOff,
-  listenAddress,
-  listenAddressOrOff,
-  portBindings,
-  secretUrl,
-  workerCount,
-} from './special.ts'
+import { flagOrAuto, headerNameOrOff, listenAddress, portBindings, secretUrl, workerCount } from './special.ts'
 
 /** Most worker processes: far beyond what one machine has cores for. */
 const MOST_WORKERS = 256
@@ -135,10 +128,7 @@ export const settingsSchema = group('Everything that is not a resource.', {
     { host: '0.0.0.0', port: 15_021 },
     { flag: '--status [HOST:]PORT' },
   ),
-  egress: listenAddressOrOff('Explicit forward proxy.', '127.0.0.1', '`off`; `3128` in `sluice demo`', {
-    flag: '--egress [HOST:]PORT',
-    served: false,
-  }),
+  egress: egressSchema,
   workers: workerCount(
     'Worker processes that share every port.',
     MOST_WORKERS,

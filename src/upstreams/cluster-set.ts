@@ -51,27 +51,30 @@ export class ClusterSet {
   }
 
   stats(): ClusterStats[] {
-    return [...this.#clusters.values()].map(({ plan, endpoints, outliers }) => {
-      const until = new Map(outliers?.stats().ejected.map((ejection) => [ejection.key, ejection.until]))
-      return {
-        name: plan.name,
-        endpoints: [...endpoints].map((endpoint) => ({
-          address: endpoint.key,
-          weight: endpoint.plan.weight,
-          connections: endpoint.connections,
-          active: endpoint.active,
-          requests: endpoint.total,
-          connectFailures: endpoint.connectFailures,
-          ...(outliers === null ? {} : { ejectedUntil: sinceEpoch(until.get(endpoint.key)) }),
-        })),
-      }
-    })
+    return [...this.#clusters.values()].map(statsOf)
   }
 
   close(): void {
     clearInterval(this.#sweeper)
     for (const cluster of this.#clusters.values()) cluster.close()
     this.#clusters.clear()
+  }
+}
+
+/** What is known of a cluster's endpoints at present. */
+export function statsOf({ plan, endpoints, outliers }: Cluster): ClusterStats {
+  const until = new Map(outliers?.stats().ejected.map((ejection) => [ejection.key, ejection.until]))
+  return {
+    name: plan.name,
+    endpoints: [...endpoints].map((endpoint) => ({
+      address: endpoint.key,
+      weight: endpoint.plan.weight,
+      connections: endpoint.connections,
+      active: endpoint.active,
+      requests: endpoint.total,
+      connectFailures: endpoint.connectFailures,
+      ...(outliers === null ? {} : { ejectedUntil: sinceEpoch(until.get(endpoint.key)) }),
+    })),
   }
 }
 

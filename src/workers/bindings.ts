@@ -60,7 +60,9 @@ export class Bindings {
     return { bindings, failures }
   }
 
-  #wanted({ port, bind }: ListenerPlan): Binding {
+  #wanted({ kind, port, bind }: ListenerPlan): Binding {
+    // Where it listens is its own setting, and no Gateway's port.
+    if (kind === 'egress') return { host: bind, port }
     const { listen, address, bindsLowPorts } = this.#settings
     const mapping = listen.find((entry) => entry.port === port)
     const host = mapping?.host ?? bind ?? address ?? '::'
@@ -88,7 +90,7 @@ async function probe({ host, port }: Binding): Promise<number> {
 
 function explain(error: NodeJS.ErrnoException, listener: ListenerPlan, { host, port }: Binding): string {
   const place = `${host.includes(':') ? `[${host}]` : host}:${port}`
-  const remedy = `--listen ${listener.port}=PORT`
+  const remedy = listener.kind === 'egress' ? '--egress [HOST:]PORT' : `--listen ${listener.port}=PORT`
   switch (error.code) {
     case 'EADDRINUSE':
       return `${place} is taken by another program; end that one, or bind this port elsewhere with ${remedy}`

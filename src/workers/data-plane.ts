@@ -24,6 +24,7 @@ import { type RuleOutcomes, snapshotOf } from '../observability/metrics-snapshot
 import { createProcessProbe, type ProcessProbe } from '../observability/process-probe.ts'
 import { createRequestMetrics, type RequestMetrics } from '../observability/request-metrics.ts'
 import type { ClusterPlan } from '../plan/cluster.ts'
+import type { EgressHostPlan, EgressPlan } from '../plan/egress.ts'
 import type { CertificatePlan, ListenerPlan } from '../plan/listener.ts'
 import type { MeshPlan } from '../plan/plan.ts'
 import type { PoliciesPlan } from '../plan/policy.ts'
@@ -34,9 +35,11 @@ import { PathRouters } from '../routing/path-router.ts'
 import { RouteTable } from '../routing/route-table.ts'
 import type { VirtualHost } from '../routing/virtual-host.ts'
 import type { RoutingDeps } from '../routing/compiled-route.ts'
+import type { ClusterDeps } from '../upstreams/cluster.ts'
 import { ClusterSet, type EndpointStats } from '../upstreams/cluster-set.ts'
 import { createUpstreamCounters } from '../upstreams/counters.ts'
 import { type Resolve, systemResolve } from '../upstreams/dns.ts'
+import { CLOSED, WorkerEgress } from './egress.ts'
 import { Policies } from './policies.ts'
 import { createBufferCollector } from './read-buffers.ts'
 import { Refusals } from './refusals.ts'
@@ -49,11 +52,12 @@ const MATERIAL_SETTLE_MS = 200
 
 const ROUTE_NOT_FOUND: LocalReply = { status: 404, flag: 'NR', details: 'route_not_found' }
 
-/** While a security policy is not understood, everything that it could guard is refused. */
-const CLOSED: LocalReply = {
-  status: 403,
-  body: 'RBAC: access denied',
-  details: 'rbac_access_denied_matched_policy[none]',
+/** What an update says of the forward proxy. */
+interface EgressUpdate {
+  /** Undefined: as it was. */
+  plan: EgressPlan | undefined
+  readonly hosts: EgressHostPlan[]
+  readonly removed: string[]
 }
 
 interface OpenListener {
@@ -81,6 +85,8 @@ export class DataPlane {
   readonly #routing: RoutingDeps
   readonly #policies: Policies
   readonly #rateLimits: RateLimits
+  /** The explicit forward proxy; null: there is none. */
+  readonly #egress: WorkerEgress | null
   #mesh: MeshPlan | null = null
   #epoch: Epoch | null = null
   #accessLog: AccessLogger | null = null
@@ -119,7 +125,7 @@ export class DataPlane {
         refusals.tell(server, reason)
       },
     }
-    this.#clusters = new ClusterSet({
+    const clusterDeps: ClusterDeps = {
       materials: this.#materials,
       counters: this.#counters,
       random: Math.random,
@@ -128,29 +134,31 @@ export class DataPlane {
       log: (level, message, facts) => {
         log[level](facts, message)
       },
-    })
-    const forwarding: ForwardDeps = {
-      clusters: this.#clusters,
-      random: Math.random,
-      load: { inFlight: 0 },
-      onPassed: createBufferCollector(),
     }
+    this.#clusters = new ClusterSet(clusterDeps)
     this.#rateLimits = new RateLimits({
       store: null,
       maxBuckets: settings.rateLimits.maxBuckets,
       compileMatch: (match) => compileMatch(match),
     })
-    this.#routing = {
-      routers: new PathRouters(),
-      random: Math.random,
-      setTimeout,
-      compileRateLimits: (names) => this.#rateLimits.compile(names),
-      compileForward: (route) => compileForward(route, forwarding),
-      reply: sendLocalReply,
-      onError: (error, exchange) => {
-        log.error({ err: error, path: exchange.path, route: exchange.route?.origin }, 'a request failed internally')
-      },
+    const load = { inFlight: 0 }
+    const onPassed = createBufferCollector()
+    const routers = new PathRouters()
+    const routing = (clusters: ForwardDeps['clusters']): RoutingDeps => {
+      const forwarding: ForwardDeps = { clusters, random: Math.random, load, onPassed }
+      return {
+        routers,
+        random: Math.random,
+        setTimeout,
+        compileRateLimits: (names) => this.#rateLimits.compile(names),
+        compileForward: (route) => compileForward(route, forwarding),
+        reply: sendLocalReply,
+        onError: (error, exchange) => {
+          log.error({ err: error, path: exchange.path, route: exchange.route?.origin }, 'a request failed internally')
+        },
+      }
     }
+    this.#routing = routing(this.#clusters)
     this.#policies = new Policies({
       settings: settings.policies,
       clusters: this.#clusters,
@@ -173,6 +181,11 @@ export class DataPlane {
         this.#onFinished(exchange)
       },
     }
+    const { egress } = settings
+    this.#egress =
+      egress === null
+        ? null
+        : new WorkerEgress({ settings: egress, clusters: clusterDeps, policies: this.#policies, routing, log })
   }
 
   /**
@@ -185,6 +198,7 @@ export class DataPlane {
     const { set, remove } = message.update
     const listeners: ListenerPlan[] = []
     const removedClusters: string[] = []
+    const egress: EgressUpdate = { plan: undefined, hosts: [], removed: [] }
     for (const [key, text] of set) {
       const [kind, name] = splitKey(key)
       if (kind === 'cluster') this.#clusters.set(JSON.parse(text) as ClusterPlan)
@@ -198,6 +212,8 @@ export class DataPlane {
       else if (kind === 'mesh') this.#setMesh(JSON.parse(text) as MeshPlan)
       else if (kind === 'policies') this.#policies.update(JSON.parse(text) as PoliciesPlan)
       else if (kind === 'rate-limit') this.#rateLimits.set(JSON.parse(text) as RateLimitPolicyPlan)
+      else if (kind === 'egress') egress.plan = JSON.parse(text) as EgressPlan
+      else if (kind === 'egress-host') egress.hosts.push(JSON.parse(text) as EgressHostPlan)
     }
     const closing: string[] = []
     for (const key of remove) {
@@ -210,11 +226,15 @@ export class DataPlane {
         this.#tables.get(table)?.delete(host)
       } else if (kind === 'listener') closing.push(name)
       else if (kind === 'rate-limit') this.#rateLimits.delete(name)
+      else if (kind === 'egress-host') egress.removed.push(name)
     }
     this.#epoch = {
       mesh: this.#mesh!,
       generation: message.generationText,
       generationHeader: this.#settings.generationHeader,
+    }
+    if (egress.plan !== undefined || egress.hosts.length + egress.removed.length > 0) {
+      this.#egress?.update(egress.plan, egress.hosts, egress.removed)
     }
     for (const name of removedClusters) this.#clusters.delete(name)
     for (const name of closing) this.#close(name)
@@ -226,6 +246,7 @@ export class DataPlane {
   async drain(): Promise<void> {
     for (const name of this.#listeners.keys()) this.#close(name)
     await Promise.all(this.#closing)
+    await this.#egress?.close()
     this.#clusters.close()
     this.#materials.close()
     await this.#identity.close()
@@ -245,11 +266,12 @@ export class DataPlane {
 
   reopenLogs(): void {
     this.#accessLog?.reopen()
+    this.#egress?.reopenLogs()
   }
 
   stats(): WorkerStats {
     const listeners = [...this.#listeners.values()].map(({ listener }) => listener)
-    const clusters = this.#clusters.stats()
+    const clusters = [...this.#clusters.stats(), ...(this.#egress?.stats() ?? [])]
     const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0)
     return {
       metrics: snapshotOf(this.#metrics.snapshot(), {
@@ -264,6 +286,7 @@ export class DataPlane {
             .map(({ name, endpoints }): [string, number] => [name, endpoints.filter(isEjected).length])
             .filter(([, count]) => count > 0),
         },
+        ...(this.#egress === null ? {} : { egress: this.#egress.snapshot() }),
       }),
       clusters,
       activeRequests: sum(listeners.map(({ active }) => active)),
@@ -337,8 +360,11 @@ export class DataPlane {
 
   async #openOne(plan: ListenerPlan, binding: Binding): Promise<void> {
     const listener = new Listener(
-      { port: plan.port, route: plan.kind === 'http' ? { table: plan.routeTable } : { tls: this.#handshakes } },
-      this.#listenerDeps,
+      {
+        port: plan.port,
+        route: plan.kind === 'tls' ? { tls: this.#handshakes } : { table: plan.kind === 'http' ? plan.routeTable : '' },
+      },
+      plan.kind === 'egress' ? this.#egress!.listenerDeps(this.#listenerDeps) : this.#listenerDeps,
     )
     const state = { name: plan.name, port: plan.port, address: `${binding.host}:${binding.port}`, error: null }
     const open: OpenListener = { plan, binding, listener, state }
@@ -379,7 +405,7 @@ function sameSocket(open: OpenListener, plan: ListenerPlan, binding: Binding): b
     open.plan.kind === plan.kind &&
     open.binding.host === binding.host &&
     open.binding.port === binding.port &&
-    (plan.kind === 'tls' || (open.plan.kind === 'http' && open.plan.routeTable === plan.routeTable))
+    (plan.kind !== 'http' || (open.plan.kind === 'http' && open.plan.routeTable === plan.routeTable))
   )
 }
 

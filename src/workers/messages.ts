@@ -1,6 +1,7 @@
 /** What the primary and its workers tell each other. Sent by structured clone, so texts stay texts. */
 import type { MeshCertificate } from '../certificates/mesh-identity.ts'
 import type { TicketKeys } from '../certificates/ticket-keys.ts'
+import type { EgressSettings } from '../egress/proxy.ts'
 import type { DownstreamLimits } from '../listeners/listener.ts'
 import type { LogLevel } from '../observability/logger.ts'
 import type { MetricsSnapshot } from '../observability/metrics-snapshot.ts'
@@ -28,11 +29,18 @@ export interface DataPlaneSettings {
   readonly logLevel: LogLevel
   readonly policies: PoliciesSettings
   readonly rateLimits: RateLimitSettings
+  /** The explicit forward proxy; null: there is none. */
+  readonly egress: EgressDataPlaneSettings | null
 }
 
 export interface RateLimitSettings {
   /** Bound on the buckets that one rule holds in one process. */
   readonly maxBuckets: number
+}
+
+export interface EgressDataPlaneSettings extends EgressSettings {
+  /** `/dev/stdout`, `/dev/stderr` or a path; empty: no audit. */
+  readonly auditLog: string
 }
 
 export interface ApplyMessage {

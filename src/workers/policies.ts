@@ -44,6 +44,9 @@ export class Policies {
   readonly #keys: KeyStore
   /** Null: there is nothing to pass. */
   #filter: Filter | null = null
+  /** For requests of the forward proxy; made when the first one comes. */
+  #proxyFilter: Filter | null = null
+  #plan: PoliciesPlan | null = null
   #second = 0
   #told = 0
 
@@ -63,8 +66,19 @@ export class Policies {
 
   /** From the next request on. */
   update(plan: PoliciesPlan): void {
+    this.#filter = this.#compile(plan)
+    this.#proxyFilter = null
+    this.#plan = plan
+  }
+
+  /** Whether some policy looks for tokens. */
+  get asksForTokens(): boolean {
+    return (this.#plan?.jwt.length ?? 0) > 0
+  }
+
+  #compile(plan: PoliciesPlan): Filter | null {
     const { clusters, log } = this.#options
-    this.#filter = compilePolicies(plan, {
+    return compilePolicies(plan, {
       keys: this.#keys,
       compileExtAuthz: (provider) =>
         compileExtAuthz(provider, {
@@ -88,15 +102,24 @@ export class Policies {
 
   /** Refuses a request, or passes it on; at once where no policy has to wait. */
   serve(exchange: Exchange): void {
-    const filter = this.#filter
-    if (filter === null) {
-      this.#options.pass(exchange)
+    const { pass, reply } = this.#options
+    if (this.#filter === null) pass(exchange)
+    else run(this.#filter, exchange, pass, (refusal) => reply(exchange, refusal))
+  }
+
+  /**
+   * The same for a request of the forward proxy, whose tokens are credentials for the proxy: a request's own
+   * `authorization` is its upstream's business.
+   */
+  serveProxied(exchange: Exchange, pass: () => void, refuse: (reply: LocalReply) => void): void {
+    const plan = this.#plan
+    if (plan === null || this.#filter === null) {
+      pass()
       return
     }
-    const result = filter(exchange)
-    if (result === undefined || !('then' in result)) this.#conclude(exchange, result)
-    // Policies answer for their failures themselves: the promise never rejects.
-    else void result.then((reply) => this.#conclude(exchange, reply))
+    const filter = (this.#proxyFilter ??= this.#compile(forProxy(plan)))
+    if (filter === null) pass()
+    else run(filter, exchange, pass, refuse)
   }
 
   /** Limits belong to routes, and policies come before routing: so the route is looked up, and again afterwards. */
@@ -118,11 +141,35 @@ export class Policies {
     }
     return this.#told++ < MAX_EVENTS_A_SECOND
   }
+}
 
-  #conclude(exchange: Exchange, reply: LocalReply | undefined): void {
+function run(
+  filter: Filter,
+  exchange: Exchange,
+  pass: (exchange: Exchange) => void,
+  refuse: (reply: LocalReply) => void,
+): void {
+  const conclude = (reply: LocalReply | undefined) => {
     // The client may have left meanwhile.
     if (exchange.finished || exchange.res.destroyed || exchange.res.headersSent) return
-    if (reply === undefined) this.#options.pass(exchange)
-    else this.#options.reply(exchange, reply)
+    if (reply === undefined) pass(exchange)
+    else refuse(reply)
+  }
+  const result = filter(exchange)
+  if (result === undefined || !('then' in result)) conclude(result)
+  // Policies answer for their failures themselves: the promise never rejects.
+  else void result.then(conclude)
+}
+
+/** Tokens of the forward proxy are in one place, and nothing that they say is told to strangers. */
+function forProxy(plan: PoliciesPlan): PoliciesPlan {
+  return {
+    ...plan,
+    jwt: plan.jwt.map(({ outputPayloadToHeader: _payload, ...rule }) => ({
+      ...rule,
+      locations: [{ kind: 'header', name: 'proxy-authorization', prefix: 'Bearer ' }],
+      forwardOriginalToken: true,
+      outputClaimToHeaders: [],
+    })),
   }
 }

@@ -27,7 +27,7 @@ export function callPlan(plan: Plan, call: Call): Outcome {
   const port = call.port ?? 80
   const host = call.host.replace(/:\d+$/, '').toLowerCase()
   const listener = plan.listeners[port]
-  if (listener === undefined) return {}
+  if (listener === undefined || listener.kind === 'egress') return {}
   const server =
     listener.kind === 'http' ? listener : mostSpecific(listener.servers, (entry) => entry.serverNames, host)
   const table = plan.routeTables[server?.routeTable ?? '']

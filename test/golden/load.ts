@@ -71,13 +71,19 @@ function toSnapshot(
   return { ...EMPTY_SNAPSHOT, ...fields, rejectedSecurityPolicies }
 }
 
-/** `settings.yaml` holds parts of `CompileOptions`: `gateway` and `mesh`. */
+/** `settings.yaml` holds parts of `CompileOptions`: `gateway`, `mesh` and `egress`. */
 export function readSettings({ folder }: GoldenCase): CompileOptions {
   const defaults = defaultCompileOptions()
   const file = join(folder, 'settings.yaml')
   if (!existsSync(file)) return defaults
-  const [settings] = readYaml(file) as [{ gateway?: Partial<GatewayIdentity>; mesh?: Partial<MeshOptions> }]
-  return { gateway: { ...defaults.gateway, ...settings.gateway }, mesh: { ...defaults.mesh, ...settings.mesh } }
+  const [settings] = readYaml(file) as [
+    { gateway?: Partial<GatewayIdentity>; mesh?: Partial<MeshOptions>; egress?: CompileOptions['egress'] },
+  ]
+  return {
+    gateway: { ...defaults.gateway, ...settings.gateway },
+    mesh: { ...defaults.mesh, ...settings.mesh },
+    egress: settings.egress ?? null,
+  }
 }
 
 /** The documents of a file; none where there is no file. */

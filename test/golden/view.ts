@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { compile } from '../../src/compile/compile.ts'
 import { defaultCompileOptions } from '../../src/compile/options.ts'
 import type { ClusterPlan } from '../../src/plan/cluster.ts'
+import type { EgressHostPlan, EgressPlan, EgressScopePlan } from '../../src/plan/egress.ts'
 import type { Plan } from '../../src/plan/plan.ts'
 import type { Origin, Problem } from '../../src/plan/problem.ts'
 import type { RoutePlan, VirtualHostPlan } from '../../src/plan/route.ts'
@@ -22,7 +23,8 @@ const CLUSTER_DEFAULTS: Partial<ClusterPlan> = {
   maxRequestsPerConnection: 0,
 }
 
-export function viewPlan({ mesh, policies, rateLimits, listeners, routeTables, clusters, certificates }: Plan): unknown {
+export function viewPlan(plan: Plan): unknown {
+  const { mesh, policies, rateLimits, listeners, routeTables, clusters, certificates, egress, egressHosts } = plan
   const { mesh: defaults, policies: noPolicies } = compile(EMPTY_SNAPSHOT, defaultCompileOptions()).plan
   const changed = without(mesh, defaults)
   return plain({
@@ -36,7 +38,34 @@ export function viewPlan({ mesh, policies, rateLimits, listeners, routeTables, c
     })),
     clusters: mapValues(clusters, viewCluster),
     ...(Object.keys(certificates).length === 0 ? {} : { certificates: mapValues(certificates, viewCertificate) }),
+    ...(egress === null ? {} : { egress: viewEgress(egress), egressHosts: mapValues(egressHosts, viewEgressHost) }),
   })
+}
+
+function viewEgress({ scope, clients, ...rest }: EgressPlan): unknown {
+  return {
+    ...rest,
+    ...(scope === null ? {} : { scope: viewScope(scope) }),
+    ...(clients.length === 0
+      ? {}
+      : { clients: clients.map((client) => ({ ...client, scope: client.scope && viewScope(client.scope) })) }),
+  }
+}
+
+function viewScope({ origin, ...rest }: EgressScopePlan): unknown {
+  return { origin: viewOrigin(origin), ...rest }
+}
+
+function viewEgressHost({ host: _host, addresses, ports, ...rest }: EgressHostPlan): unknown {
+  return {
+    ...rest,
+    ...(addresses.length === 0 ? {} : { addresses }),
+    ports: ports.map(({ origin, cluster, ...port }) => ({
+      ...port,
+      origin: viewOrigin(origin),
+      cluster: viewCluster(cluster),
+    })),
+  }
 }
 
 function viewHost({ requireTls, routes }: VirtualHostPlan): unknown {

@@ -30,16 +30,17 @@ export interface LiveGateway {
 export interface LiveOptions {
   readonly mesh?: Partial<MeshOptions>
   readonly settings?: Partial<DataPlaneSettings>
+  readonly compile?: Partial<CompileOptions>
   /** How names of upstreams become addresses; default as the system does it. */
   readonly resolve?: Resolve
 }
 
 export async function startGateway(
   yaml: string,
-  { mesh = {}, settings = {}, resolve }: LiveOptions = {},
+  { mesh = {}, settings = {}, compile = {}, resolve }: LiveOptions = {},
 ): Promise<LiveGateway> {
   const defaults = defaultCompileOptions()
-  const options: CompileOptions = { ...defaults, mesh: { ...defaults.mesh, ...mesh } }
+  const options: CompileOptions = { ...defaults, ...compile, mesh: { ...defaults.mesh, ...mesh } }
   const compiler = createCompiler(options)
   const store = createResourceStore()
   const plane = new DataPlane(
@@ -61,6 +62,7 @@ export async function startGateway(
       logLevel: 'silent',
       rateLimits: { maxBuckets: 100_000 },
       policies: { staleKeysMaxAgeMs: 3_600_000, keySetFolder: null },
+      egress: null,
       ...settings,
     },
     createLogger({ level: 'silent' }),

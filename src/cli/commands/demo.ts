@@ -5,6 +5,9 @@ import { CommandFailure } from '../exit.ts'
 import { loadHost } from '../io.ts'
 import { addRunFlags, loadFlags } from '../run-flags.ts'
 
+/** Where the forward proxy of the demonstration listens. */
+const DEMO_EGRESS = '127.0.0.1:3128'
+
 export const addDemo: AddCommand = (program, { io, exit }) => {
   const command = program
     .command('demo')
@@ -28,7 +31,9 @@ export const addDemo: AddCommand = (program, { io, exit }) => {
     const flags = loadFlags(options)
     // One core is one worker: a demonstration is easier to follow in one process.
     const host = { ...loadHost(io), cores: 1 }
-    const { settings, issues } = await loadSettings({ ...flags, values: { ...flags.values, config: [folder] } }, host)
+    const egress = host.env['SLUICE_EGRESS'] ?? DEMO_EGRESS
+    const values = { 'egress.listen': egress, ...flags.values, config: [folder] }
+    const { settings, issues } = await loadSettings({ ...flags, values }, host)
     const [{ readyLine }, { runGateway }, upstreams, { demoText }] = await Promise.all([
       import('../ready.ts'),
       import('../gateway.ts'),
@@ -41,7 +46,7 @@ export const addDemo: AddCommand = (program, { io, exit }) => {
     try {
       const shown = relative(io.cwd, folder)
       const code = await runGateway(settings, {
-        notices: [...issues.map(formatIssue), 'the explicit egress proxy (--egress) is not served by this version'],
+        notices: issues.map(formatIssue),
         onReady: (report) => {
           io.stdout.write(readyLine(report))
           io.stdout.write(demoText(report, shown.startsWith('..') ? folder : shown))

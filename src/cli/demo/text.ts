@@ -9,6 +9,17 @@ export interface Trial {
   readonly commands: readonly string[]
 }
 
+/** Trials with the forward proxy. @param proxy Its address for curl. */
+function egressTrials(proxy: string): readonly Trial[] {
+  return [
+    {
+      what: 'the forward proxy lets through what ServiceEntries list',
+      commands: [`curl -s -x ${proxy} http://orders.shop.internal/orders`],
+    },
+    { what: '… and nothing else: 403', commands: [`curl -si -x ${proxy} http://example.com/`] },
+  ]
+}
+
 /** @param base Address of the gateway for curl, for example `localhost:8080`. @param folder The sample's folder. */
 export function trials(base: string, folder: string): readonly Trial[] {
   return [
@@ -45,7 +56,8 @@ export function trials(base: string, folder: string): readonly Trial[] {
 export function demoText(report: ReadyReport, folder: string): string {
   const base = curlAddress(report)
   const admin = formatHostPort(report.admin)
-  const parts = trials(base, folder).map(({ what, commands }) => `# ${what}\n${commands.join('\n')}\n`)
+  const proxied = report.egress === null ? [] : egressTrials(formatHostPort(report.egress))
+  const parts = [...trials(base, folder), ...proxied].map(({ what, commands }) => `# ${what}\n${commands.join('\n')}\n`)
   return [
     `\nSluice serves ${folder} at http://${base}/ (console: http://${admin}/). Worth trying:\n`,
     ...parts,

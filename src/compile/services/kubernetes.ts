@@ -69,7 +69,13 @@ export function serviceOfKubernetes(
     resolution: isAlias ? 'dns' : 'static',
     subjectAltNames: [],
     origin: originOf(service),
-    ports: ports.map((port) => ({ number: port.port, name: port.name ?? '', http2: isHttp2(port) })),
+    entries: [],
+    ports: ports.map((port) => ({
+      number: port.port,
+      name: port.name ?? '',
+      protocol: (port.appProtocol ?? protocolOfName(port.name ?? '') ?? '').toUpperCase(),
+      http2: isHttp2(port),
+    })),
     endpoints: new Map(ports.map((port) => [port.port, endpointsOf(port)])),
   }
 }

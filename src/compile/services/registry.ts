@@ -62,7 +62,7 @@ export function createRegistryBuilder(options: CompileOptions): (sources: Servic
 
 function collect(
   { services, endpointSlices, serviceEntries, workloadEntries }: ServiceSources,
-  { gateway: { namespace, clusterDomain }, mesh }: CompileOptions,
+  { gateway: { namespace, clusterDomain }, mesh, egress }: CompileOptions,
 ): { candidates: Map<string, Candidate[]>; problems: Problem[] } {
   const candidates = new Map<string, Candidate[]>()
   const problems: Problem[] = []
@@ -92,13 +92,13 @@ function collect(
     if (!isVisible(spec.exportTo, metadata.namespace)) continue
     if (spec.resolution === 'DYNAMIC_DNS') {
       problems.push(
-        problem('error', entry, '/spec/resolution', {
+        problem(egress === null ? 'warning' : 'info', entry, '/spec/resolution', {
           code: 'service-entry/unsupported',
-          message: 'resolution DYNAMIC_DNS is not served by this version: destinations of its hosts are answered 503',
-          remedy: 'List the hosts one by one with resolution DNS.',
+          message:
+            'resolution DYNAMIC_DNS is served by the explicit egress proxy alone: routes to its hosts are answered 503',
+          remedy: 'For routes list the hosts one by one with resolution DNS.',
         }),
       )
-      continue
     }
     const picked = selectedWorkloads(entry, workloads.get(metadata.namespace) ?? [])
     for (const host of new Set(spec.hosts.map((name) => name.toLowerCase()))) {

@@ -23,6 +23,8 @@ const RESOLUTIONS: Readonly<Record<string, Resolution>> = {
   STATIC: 'static',
   DNS: 'dns',
   DNS_ROUND_ROBIN: 'dns-round-robin',
+  // Resolved for each request by its host, as the explicit egress proxy does with what has no endpoints of its own.
+  DYNAMIC_DNS: 'none',
 }
 
 /** WorkloadEntries that the entry's `workloadSelector` picks; they are of its own namespace. */
@@ -53,6 +55,7 @@ export function serviceOfEntry(entry: ServiceEntry, host: string, workloads: rea
     subjectAltNames: spec.subjectAltNames ?? [],
     origin: originOf(entry),
     ports: ports.map(readPort),
+    entries: [entry],
     endpoints: new Map(
       ports.map((port) => [port.number, targets.flatMap((target) => endpoint(target, port, resolution))]),
     ),
@@ -63,8 +66,9 @@ function isDns(resolution: Resolution): boolean {
   return resolution === 'dns' || resolution === 'dns-round-robin'
 }
 
-function readPort({ number, name, protocol }: ServiceEntryPort): ServicePort {
-  return { number, name, http2: HTTP2_PROTOCOLS.includes((protocol ?? '').toUpperCase()) }
+function readPort({ number, name, protocol: written }: ServiceEntryPort): ServicePort {
+  const protocol = (written ?? '').toUpperCase()
+  return { number, name, protocol, http2: HTTP2_PROTOCOLS.includes(protocol) }
 }
 
 function endpoint(target: WorkloadEntrySpec, port: ServiceEntryPort, resolution: Resolution): ServiceEndpoint[] {

@@ -1,5 +1,6 @@
 /** A service as clusters are made of it, whichever kind of resource describes it. */
 import type { Origin } from '../../plan/problem.ts'
+import type { ServiceEntry } from '../../resources/service-entry.ts'
 import type { WorkloadEntrySpec } from '../../resources/workload-entry.ts'
 
 export interface ServicePort {
@@ -7,6 +8,8 @@ export interface ServicePort {
   readonly name: string
   /** HTTP/2 from the first byte: the port's protocol is http2, grpc or grpc-web. */
   readonly http2: boolean
+  /** As its resource writes it, in upper case; empty: it does not. */
+  readonly protocol: string
 }
 
 export interface ServiceEndpoint {
@@ -37,6 +40,8 @@ export interface MeshService {
   /** The resource that describes it; the first of several. */
   readonly origin: Origin
   readonly ports: readonly ServicePort[]
+  /** ServiceEntries that describe it; none for a Kubernetes Service. */
+  readonly entries: readonly ServiceEntry[]
   /** By port number. */
   readonly endpoints: ReadonlyMap<number, readonly ServiceEndpoint[]>
 }
@@ -58,7 +63,8 @@ export function joinServices(parts: readonly MeshService[]): MeshService | undef
     for (const [number, found] of part.endpoints) endpoints.set(number, [...(endpoints.get(number) ?? []), ...found])
   }
   const subjectAltNames = [...new Set(parts.flatMap((part) => part.subjectAltNames))]
-  return { ...first, subjectAltNames, ports: [...ports.values()], endpoints }
+  const entries = parts.flatMap((part) => part.entries)
+  return { ...first, subjectAltNames, ports: [...ports.values()], entries, endpoints }
 }
 
 /** What an endpoint has of a WorkloadEntry (or an endpoint of a ServiceEntry), but for its address and port. */

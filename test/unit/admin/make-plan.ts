@@ -108,6 +108,8 @@ export const PLAN: Plan = {
       maxRequestsPerConnection: 0,
     },
   },
+  egress: null,
+  egressHosts: {},
   certificates: {
     'istio-system/shop-cert': {
       name: 'istio-system/shop-cert',

@@ -11,6 +11,7 @@ import { readyLine, type ReadyReport } from '../../../src/cli/ready.ts'
 
 const report: ReadyReport = {
   listeners: [{ port: 80, local: { host: '::', port: 8080 } }],
+  egress: null,
   admin: { host: '127.0.0.1', port: 15000 },
   status: { host: '0.0.0.0', port: 15021 },
   workers: 1,

@@ -39,6 +39,8 @@ test('an empty snapshot compiles to a plan that opens nothing, with the defaults
       routeTables: {},
       clusters: {},
       certificates: {},
+      egress: null,
+      egressHosts: {},
     },
     problems: [],
   })

@@ -18,6 +18,8 @@ function plan(...hosts: readonly VirtualHostPlan[]): Plan {
     routeTables: { 'http.80': { name: 'http.80', port: 80, virtualHosts } },
     clusters: {},
     certificates: {},
+    egress: null,
+    egressHosts: {},
   }
 }
 
