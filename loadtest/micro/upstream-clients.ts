@@ -112,7 +112,12 @@ function byUndici(pool: Pool): Promise<void> {
 }
 
 function byOwn(port: number): Send {
-  const settings = { connectTimeoutMs: 1000, idleTimeoutMs: null, maxRequestsPerConnection: 0 }
+  const settings = {
+    connectTimeoutMs: 1000,
+    idleTimeoutMs: null,
+    maxRequestsPerConnection: 0,
+    protocol: 'http1' as const,
+  }
   const materials = new MaterialStore({
     timers: systemTimers(),
     now: Date.now,

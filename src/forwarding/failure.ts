@@ -45,6 +45,9 @@ const RESETS: Readonly<Record<FailureReason, ResetRow>> = {
   'local-connection-failure': { status: 503, flag: 'UF', text: 'local connection failure' },
   'connection-timeout': { status: 503, flag: 'UF', text: 'connection timeout' },
   'connection-termination': { status: 503, flag: 'UC', text: 'connection termination' },
+  'remote-reset': { status: 503, flag: 'UR', text: 'remote reset' },
+  'remote-refused-stream-reset': { status: 503, flag: 'UR', text: 'remote refused stream reset' },
+  'local-reset': { status: 503, flag: 'LR', text: 'local reset' },
   'protocol-error': { status: 502, flag: 'UPE', text: 'protocol error' },
 }
 

@@ -18,6 +18,7 @@ import type { ConnectionWaiter } from '../upstreams/connection-pool.ts'
 import type { Endpoint } from '../upstreams/endpoint.ts'
 import type { FailureReason } from '../upstreams/failure-reason.ts'
 import type { ResponseHandler, ResponseHead, UpstreamRequest, UpstreamStream } from '../upstreams/stream.ts'
+import type { HttpProtocol } from '../upstreams/transport.ts'
 import { compileDestinations, type Destinations } from './destination.ts'
 import {
   CLUSTER_NOT_FOUND,
@@ -126,7 +127,6 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
     destination.rewrite?.(exchange)
 
     if (plan.transport.kind === 'unsupported') return this.#refuse(plan.transport.reason)
-    if (plan.protocol === 'http2') return this.#refuse('HTTP/2 to upstreams is not served by this version')
 
     if (exchange.epoch.mesh.preserveHeaderCase) exchange.requestSpelling = spellingOf(exchange.req.rawHeaders)
     this.#hash = cluster.hashOf(exchange)
@@ -257,6 +257,10 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
     if (this.#requestEndAt !== 0) this.#startPerTryTimer()
   }
 
+  get #clientProtocol(): HttpProtocol {
+    return this.#exchange.req.httpVersionMajor === 2 ? 'http2' : 'http1'
+  }
+
   #refuse(reason: string): void {
     this.#exchange.upstream.failureReason = reason
     const { body: _body, ...reply } = resetReply('local-connection-failure', reason, false)
@@ -287,7 +291,7 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
     this.#endpoint = endpoint
     endpoint.active++
     endpoint.total++
-    const stream = endpoint.acquire(exchange.authority, this)
+    const stream = endpoint.acquire(exchange.authority, this, this.#clientProtocol)
     if (stream !== null) this.onConnection(stream)
   }
 
@@ -387,6 +391,7 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
     if (body === null && this.#body !== null) return
     const request = {
       head: this.#mirrorHead!,
+      protocol: this.#clientProtocol,
       body,
       timeoutMs: this.#deadline!.totalMs,
     }

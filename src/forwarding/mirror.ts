@@ -8,6 +8,7 @@ import type { Cluster } from '../upstreams/cluster.ts'
 import type { Wait } from '../upstreams/connection-gate.ts'
 import type { ConnectionWaiter } from '../upstreams/connection-pool.ts'
 import type { Endpoint } from '../upstreams/endpoint.ts'
+import type { HttpProtocol } from '../upstreams/transport.ts'
 import type { ResponseHandler, UpstreamRequest, UpstreamStream } from '../upstreams/stream.ts'
 import { MAX_TIMER_MS } from './timeout.ts'
 
@@ -23,6 +24,8 @@ export interface MirrorDeps {
 
 export interface MirroredRequest {
   readonly head: UpstreamRequest
+  /** What the client speaks. */
+  readonly protocol: HttpProtocol
   readonly body: Buffer | null
   readonly timeoutMs: number | null
 }
@@ -34,8 +37,7 @@ export function chooseMirrors(mirrors: readonly Mirror[], random: () => number):
 
 export function sendMirrored(mirror: Mirror, request: MirroredRequest, deps: MirrorDeps): void {
   const cluster = deps.clusters.get(mirror.cluster)
-  if (cluster === undefined || cluster.plan.transport.kind === 'unsupported' || cluster.plan.protocol !== 'http1')
-    return
+  if (cluster === undefined || cluster.plan.transport.kind === 'unsupported') return
   const endpoint = cluster.pick(null, null)
   if (endpoint === null || deps.load.inFlight >= MAX_IN_FLIGHT) return
   new Copy(request, endpoint, deps).start()
@@ -70,7 +72,7 @@ class Copy implements ResponseHandler, ConnectionWaiter {
   }
 
   start(): void {
-    const connection = this.#endpoint.acquire(this.#request.head.authority, this)
+    const connection = this.#endpoint.acquire(this.#request.head.authority, this, this.#request.protocol)
     if (connection !== null) this.onConnection(connection)
   }
 

@@ -46,6 +46,7 @@ export function compileRetry(policy: RetryPolicy, random: () => number): Compile
   )
   const anyReset = any5xx || gatewayError || conditions.has('reset')
   const connectFailure = anyReset || conditions.has('connect-failure')
+  const refusedStream = conditions.has('refused-stream')
   const beforeRequest = conditions.has('reset-before-request')
   // Nearly all answers are successes, which few policies look at.
   const looksAtSuccess = grpcStatuses.size > 0 || [...statusCodes].some((status) => status < 400)
@@ -71,7 +72,11 @@ export function compileRetry(policy: RetryPolicy, random: () => number): Compile
         case 'local-connection-failure':
         case 'connection-timeout':
           return connectFailure || beforeRequest
+        case 'remote-refused-stream-reset':
+          return anyReset || refusedStream
         case 'connection-termination':
+        case 'remote-reset':
+        case 'local-reset':
         case 'protocol-error':
         case 'per-try-timeout':
           return anyReset

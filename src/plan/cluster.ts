@@ -130,6 +130,8 @@ export interface TlsTransport {
   readonly clientCertificate: ClientCertificatePlan | null
   /** Offered in this order. */
   readonly alpn: readonly string[]
+  /** In place of it for the requests of HTTP/2 clients, where a cluster speaks what its clients do. */
+  readonly http2Alpn?: readonly string[]
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
 }
 
@@ -141,6 +143,12 @@ export type TransportPlan =
   /** The policy asks for a transport that this build cannot give: requests are refused, never sent in the clear. */
   | { readonly kind: 'unsupported'; readonly reason: string }
 
+/** A connection whose peer does not answer a PING in time is closed. */
+export interface Http2KeepalivePlan {
+  readonly intervalMs: number
+  readonly timeoutMs: number
+}
+
 export interface ClusterPlan {
   /** `outbound|PORT|SUBSET|HOST` */
   readonly name: string
@@ -151,12 +159,17 @@ export interface ClusterPlan {
   readonly service: { readonly name: string; readonly namespace: string }
   readonly discovery: Discovery
   readonly loadBalancer: LoadBalancerPlan
-  readonly protocol: 'http1' | 'http2'
+  /** `client`: as the client of each request. */
+  readonly protocol: 'http1' | 'http2' | 'client'
   readonly transport: TransportPlan
   /** TCP connect, and TLS handshake where there is one. */
   readonly connectTimeoutMs: number
   /** A pooled connection without a request is closed after this long; null: never. */
   readonly idleTimeoutMs: number | null
+  /** Streams of an HTTP/2 connection at a time, if its endpoint allows as many; absent: that alone decides. */
+  readonly maxConcurrentStreams?: number
+  /** Absent: HTTP/2 connections are not pinged. */
+  readonly http2Keepalive?: Http2KeepalivePlan
   /** 0: no limit. 1: no connection is used twice. */
   readonly maxRequestsPerConnection: number
   /** A connection is not used again after this long. */

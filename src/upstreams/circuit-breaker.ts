@@ -53,7 +53,7 @@
  * Everything is counted until `onClosed`, which must come exactly once for each connection.
  */
 import type { CircuitBreakersPlan } from '../plan/cluster.ts'
-import { ConnectionGate, type PresentConnections, serve, type Shared, tryStartRequest } from './connection-gate.ts'
+import { ConnectionGate, type PresentConnections, serve, type Shared } from './connection-gate.ts'
 import { noOverflow, type OverflowKind, type UpstreamCounters } from './counters.ts'
 import { LinkedQueue } from './linked-queue.ts'
 
@@ -95,15 +95,6 @@ export class CircuitBreaker<C> {
    */
   gate(dial: () => C, present: PresentConnections = NOTHING): ConnectionGate<C> {
     return new ConnectionGate(this.#shared, dial, present)
-  }
-
-  /** For requests that are not alone on their connection (HTTP/2). @returns False: refuse it. */
-  tryStartRequest(): boolean {
-    return tryStartRequest(this.#shared)
-  }
-
-  endRequest(): void {
-    this.#shared.requests--
   }
 
   /**

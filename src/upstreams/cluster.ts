@@ -13,9 +13,9 @@ import { CircuitBreaker } from './circuit-breaker.ts'
 import type { UpstreamCounters } from './counters.ts'
 import type { Resolve } from './dns.ts'
 import { Endpoint, type EndpointContext, endpointKey } from './endpoint.ts'
-import type { Http1Connection } from './http1/connection.ts'
 import { OutlierDetector } from './outlier-detection.ts'
 import { ResolvedNames } from './resolved-names.ts'
+import type { UpstreamStream } from './stream.ts'
 import { createTransport, type Transport } from './transport.ts'
 
 export interface ClusterDeps {
@@ -41,7 +41,7 @@ export class Cluster {
   #transport: Transport
   #hashOf: ((exchange: Exchange) => number | null) | null = null
   #outliers: OutlierDetector<Endpoint> | null = null
-  #breaker: CircuitBreaker<Http1Connection> | null = null
+  #breaker: CircuitBreaker<UpstreamStream> | null = null
   #settled = false
 
   constructor(plan: ClusterPlan, deps: ClusterDeps) {
@@ -58,8 +58,8 @@ export class Cluster {
     return this.#endpoints.values()
   }
 
-  /** Null: the cluster has no limits. */
-  get breaker(): CircuitBreaker<Http1Connection> | null {
+  /** Null: the cluster has no limits, and speaks HTTP/1.1. */
+  get breaker(): CircuitBreaker<UpstreamStream> | null {
     return this.#breaker
   }
 
@@ -116,7 +116,10 @@ export class Cluster {
     else this.#outliers = this.#createOutliers(outlierDetection)
     // Once there, it stays: connections have been counted by it.
     if (this.#breaker !== null) this.#breaker.setPlan(circuitBreakers ?? {})
-    else if (circuitBreakers !== undefined) this.#breaker = new CircuitBreaker(circuitBreakers, this.#deps.counters)
+    else if (circuitBreakers !== undefined || plan.protocol !== 'http1') {
+      // Requests wait in its queue until an HTTP/2 connection stands.
+      this.#breaker = new CircuitBreaker(circuitBreakers ?? {}, this.#deps.counters)
+    }
     this.#names.watch(plan.discovery.kind === 'dns' ? plan.discovery.targets.map(({ hostname }) => hostname) : [])
     this.#settle()
   }

@@ -101,6 +101,16 @@ export class ConnectionGate<C> {
     return { kind: 'connection', connection: this.#open() }
   }
 
+  /** For a request that a connection which is being made will have room for (HTTP/2). */
+  wait(waiter: Waiter<C>): Checkout<C> {
+    const shared = this.#shared
+    if (shared.connecting + shared.waiting >= shared.maxPendingRequests) {
+      shared.onOverflow('pending')
+      return OVERFLOW
+    }
+    return { kind: 'queued', wait: this.#enqueue(waiter) }
+  }
+
   /** A connection stands, where it was being made. */
   onConnected(): void {
     this.#shared.connecting--
@@ -128,13 +138,18 @@ export class ConnectionGate<C> {
    *
    * @param was `connecting`, `busy`: with its request, which has ended with it.
    * @param failure Why it could not be made; null where it could, or was not wanted any more.
+   * @param requests That have ended with it and were not given back.
    */
-  onClosed(was: 'connecting' | 'busy' | 'idle', failure: ConnectFailure | null): void {
+  onClosed(
+    was: 'connecting' | 'busy' | 'idle',
+    failure: ConnectFailure | null,
+    requests: number = was === 'idle' ? 0 : 1,
+  ): void {
     const shared = this.#shared
     shared.connections--
     this.#connections--
     if (was === 'connecting') shared.connecting--
-    if (was !== 'idle') shared.requests--
+    shared.requests -= requests
     if (failure !== null) {
       // All at once, before any is told: what is tried again here is a new request, and not failed with these.
       const failed = this.#queue.drain()

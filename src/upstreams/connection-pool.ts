@@ -27,17 +27,31 @@ export interface ConnectionWaiter extends Waiter<UpstreamStream> {
 /** An idle connection is left alone this long before the upstream said that it would close it. */
 const KEEP_ALIVE_MARGIN_MS = 1000
 
-export class ConnectionPool implements ConnectionOwner {
+/** The connections of one protocol to one endpoint that may carry each other's requests. */
+export interface Pool {
+  /** Connections that stand or are being made. */
+  readonly size: number
+  /** Keeps to the limits of `breaker` from here on; a pool has one breaker at most in its life. */
+  limitBy(breaker: CircuitBreaker<UpstreamStream> | null): void
+  /** @returns A way for one request; null where `waiter` was told, or will be. */
+  acquire(waiter: ConnectionWaiter): UpstreamStream | null
+  /** Closes connections that have been idle for too long. @param now Monotonic ms. */
+  sweep(now: number): void
+  /** No request comes here any more: idle connections go now, busy ones after their request. */
+  retire(): void
+}
+
+export class ConnectionPool implements Pool, ConnectionOwner {
   readonly #settings: () => ConnectionSettings
   readonly #dial: () => Socket
   /** Last in, first out: the busiest connections stay warm, the others age and are closed. Bound: requests at a time. */
   readonly #idle: Http1Connection[] = []
   readonly #busy = new Set<Http1Connection>()
-  #gate: ConnectionGate<Http1Connection> | null = null
+  #gate: ConnectionGate<UpstreamStream> | null = null
   #retired = false
 
   /** @param settings Asked when they are needed: they change with the plan. */
-  constructor(settings: () => ConnectionSettings, dial: () => Socket, breaker: CircuitBreaker<Http1Connection> | null) {
+  constructor(settings: () => ConnectionSettings, dial: () => Socket, breaker: CircuitBreaker<UpstreamStream> | null) {
     this.#settings = settings
     this.#dial = dial
     this.limitBy(breaker)
@@ -47,8 +61,7 @@ export class ConnectionPool implements ConnectionOwner {
     return this.#idle.length + this.#busy.size
   }
 
-  /** Keeps to the limits of `breaker` from here on; a pool has one breaker at most in its life. */
-  limitBy(breaker: CircuitBreaker<Http1Connection> | null): void {
+  limitBy(breaker: CircuitBreaker<UpstreamStream> | null): void {
     if (breaker === null || this.#gate !== null) return
     const connecting = [...this.#busy].filter(({ connected }) => !connected).length
     this.#gate = breaker.gate(() => this.#open(), {
@@ -58,8 +71,7 @@ export class ConnectionPool implements ConnectionOwner {
     })
   }
 
-  /** @returns A connection for one request; null where `waiter` was told, or will be. */
-  acquire(waiter: ConnectionWaiter): Http1Connection | null {
+  acquire(waiter: ConnectionWaiter): UpstreamStream | null {
     const gate = this.#gate
     const idle = this.#idle.pop()
     if (gate === null) return this.#use(idle ?? this.#open())
@@ -106,7 +118,6 @@ export class ConnectionPool implements ConnectionOwner {
     this.#gate?.onClosed(!connection.connected ? 'connecting' : wasBusy ? 'busy' : 'idle', failure)
   }
 
-  /** Closes connections that have been idle for too long. @param now Monotonic ms. */
   sweep(now: number): void {
     const idleTimeoutMs = this.#settings().idleTimeoutMs ?? Number.POSITIVE_INFINITY
     let kept = 0
@@ -119,7 +130,6 @@ export class ConnectionPool implements ConnectionOwner {
     this.#idle.length = kept
   }
 
-  /** No request comes here any more: idle connections go now, busy ones after their request. */
   retire(): void {
     this.#retired = true
     for (const connection of this.#idle) connection.close()

@@ -2,16 +2,22 @@
 import type { EndpointPlan } from '../plan/cluster.ts'
 import type { BalancedEndpoint } from './balancers/balanced-endpoint.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
-import { ConnectionPool, type ConnectionSettings, type ConnectionWaiter } from './connection-pool.ts'
-import type { Http1Connection } from './http1/connection.ts'
-import type { Transport } from './transport.ts'
+import { ConnectionPool, type ConnectionSettings, type ConnectionWaiter, type Pool } from './connection-pool.ts'
+import { Http2Pool, type Http2PoolSettings } from './http2/pool.ts'
+import type { UpstreamStream } from './stream.ts'
+import type { HttpProtocol, Transport } from './transport.ts'
+
+export interface EndpointSettings extends ConnectionSettings, Http2PoolSettings {
+  /** `client`: as the client of each request. */
+  readonly protocol: HttpProtocol | 'client'
+}
 
 /** What an endpoint has of its cluster; replaced as a whole when the plan changes. */
 export interface EndpointContext {
-  readonly settings: ConnectionSettings
+  readonly settings: EndpointSettings
   readonly transport: Transport
-  /** Null: the cluster has no limits. */
-  readonly breaker: CircuitBreaker<Http1Connection> | null
+  /** Null: the cluster has no limits, and speaks HTTP/1.1. */
+  readonly breaker: CircuitBreaker<UpstreamStream> | null
 }
 
 /** Server names are what clients ask for: past this many the pool that is oldest is let go. */
@@ -30,10 +36,10 @@ export class Endpoint implements BalancedEndpoint {
   total = 0
   connectFailures = 0
   #context: EndpointContext
-  /** By the transport's key. Bound: `MAX_POOLS`. */
-  readonly #pools = new Map<string, ConnectionPool>()
+  /** By protocol and the transport's key. Bound: `MAX_POOLS`. */
+  readonly #pools = new Map<string, Pool>()
   /** Pools whose transport is no longer the cluster's, until their last connection is gone. */
-  readonly #retired = new Set<ConnectionPool>()
+  readonly #retired = new Set<Pool>()
 
   /** @param addedAt Monotonic ms; `-Infinity` for those that the cluster began with. */
   constructor(plan: EndpointPlan, context: EndpointContext, addedAt: number) {
@@ -56,14 +62,18 @@ export class Endpoint implements BalancedEndpoint {
   }
 
   /**
-   * A connection for one request: an idle one, else a new one.
+   * A connection for one request: an idle one, else a new one; of HTTP/2 a stream.
    *
    * @param host Host of the request as it goes upstream.
+   * @param spoken What the client speaks, for clusters that go by it.
    * @returns Null where the cluster's limits let `waiter` wait or refuse it.
    */
-  acquire(host: string, waiter: ConnectionWaiter): Http1Connection | null {
-    const key = this.#context.transport.poolKey(this.plan, host)
-    return (this.#pools.get(key) ?? this.#openPool(key, host)).acquire(waiter)
+  acquire(host: string, waiter: ConnectionWaiter, spoken: HttpProtocol = 'http1'): UpstreamStream | null {
+    const { transport, settings } = this.#context
+    const protocol = settings.protocol === 'client' ? spoken : settings.protocol
+    const transportKey = transport.poolKey(this.plan, host)
+    const key = protocol === 'http1' ? transportKey : `${protocol} ${transportKey}`
+    return (this.#pools.get(key) ?? this.#openPool(key, host, protocol)).acquire(waiter)
   }
 
   /** Takes over what changed in the cluster's plan. */
@@ -90,13 +100,12 @@ export class Endpoint implements BalancedEndpoint {
     this.#retireAll()
   }
 
-  #openPool(key: string, host: string): ConnectionPool {
+  #openPool(key: string, host: string, protocol: HttpProtocol): Pool {
     const { transport, breaker } = this.#context
-    const pool = new ConnectionPool(
-      () => this.#context.settings,
-      () => transport.dial(this.plan, host),
-      breaker,
-    )
+    const settings = () => this.#context.settings
+    const dial = () => transport.dial(this.plan, host, protocol)
+    const pool =
+      protocol === 'http1' ? new ConnectionPool(settings, dial, breaker) : new Http2Pool(settings, dial, breaker!)
     if (this.#pools.size >= MAX_POOLS) this.#retireOldest()
     this.#pools.set(key, pool)
     return pool

@@ -7,5 +7,11 @@ export type FailureReason =
   | 'connection-timeout'
   /** The upstream closed or reset the connection before (or in the middle of) its answer. */
   | 'connection-termination'
+  /** The upstream reset the one stream (HTTP/2). */
+  | 'remote-reset'
+  /** It has not looked at the request: the stream was refused, or came after a GOAWAY. */
+  | 'remote-refused-stream-reset'
+  /** This side cannot send the request in the protocol of the connection. */
+  | 'local-reset'
   /** What the upstream sent is no HTTP, or contradicts itself. */
   | 'protocol-error'

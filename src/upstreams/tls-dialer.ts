@@ -20,8 +20,9 @@ export interface TlsDialer {
    * is missing it fails with {@link MaterialMissing} before anything is sent.
    *
    * @param host Host of the request as it goes upstream, with or without its port.
+   * @param protocol Which of a cluster's protocols is spoken, where its clients decide.
    */
-  dial(endpoint: EndpointPlan, host: string): Socket
+  dial(endpoint: EndpointPlan, host: string, protocol?: 'http1' | 'http2'): Socket
   /** Connections that may carry each other's requests have the same key. It changes when material does. */
   poolKey(host: string): string
   close(): void
@@ -66,14 +67,15 @@ class ContextDialer implements TlsDialer {
     this.#contexts.current()
   }
 
-  dial(endpoint: EndpointPlan, host: string): Socket {
+  dial(endpoint: EndpointPlan, host: string, protocol: 'http1' | 'http2' = 'http1'): Socket {
     const context = this.#contexts.current()
     if (context === null) return new Socket().destroy(new MaterialMissing(this.#contexts.problem))
     if (context.generation !== this.#generation) {
       this.#generation = context.generation
       this.#sessions.clear()
     }
-    const { sni, trust, alpn } = this.#tls
+    const { sni, trust, http2Alpn } = this.#tls
+    const alpn = protocol === 'http2' && http2Alpn !== undefined ? http2Alpn : this.#tls.alpn
     const name = normalizeHost(sni ?? host)
     const sessionKey = `${context.generation} ${this.#byHost ? name : ''} ${endpoint.address} ${endpoint.port}`
     const known = this.#sessions.find(sessionKey, this.#deps.now())

@@ -4,13 +4,16 @@ import type { ClusterPlan, EndpointPlan, TransportPlan } from '../plan/cluster.t
 import { socketAddress } from './socket-address.ts'
 import { createTlsDialer, type TlsDialerDeps } from './tls-dialer.ts'
 
+export type HttpProtocol = 'http1' | 'http2'
+
 export interface Transport {
   /**
    * A connection that is being made; see `TlsDialer.dial`.
    *
    * @param host Host of the request as it goes upstream.
+   * @param protocol What will be spoken on it.
    */
-  dial(endpoint: EndpointPlan, host: string): Socket
+  dial(endpoint: EndpointPlan, host: string, protocol: HttpProtocol): Socket
   /** Connections to this endpoint that may carry each other's requests have the same key; plain text has ''. */
   poolKey(endpoint: EndpointPlan, host: string): string
   /** No more connections are made; those that stand are not touched. */
@@ -34,7 +37,7 @@ export function createTransport(
     case 'tls': {
       const tls = createTlsDialer(transport.tls, { ...deps, tcpKeepaliveMs })
       return {
-        dial: (endpoint, host) => tls.dial(endpoint, host),
+        dial: (endpoint, host, protocol) => tls.dial(endpoint, host, protocol),
         poolKey: (_, host) => tls.poolKey(host),
         close: () => tls.close(),
       }
@@ -43,7 +46,7 @@ export function createTransport(
       const tls = createTlsDialer(transport.tls, { ...deps, tcpKeepaliveMs })
       const plain = plaintext(tcpKeepaliveMs)
       return {
-        dial: (endpoint, host) => (takesMtls(endpoint) ? tls.dial(endpoint, host) : plain.dial(endpoint, host)),
+        dial: (endpoint, host, protocol) => (takesMtls(endpoint) ? tls : plain).dial(endpoint, host, protocol),
         poolKey: (endpoint, host) => (takesMtls(endpoint) ? tls.poolKey(host) : ''),
         close: () => tls.close(),
       }

@@ -55,7 +55,7 @@ export function compileCluster(parts: ClusterParts, context: DestinationContext)
   const locality = policy.loadBalancer?.value.localityLbSetting ?? defaults.localityLbSetting
   const selected = endpointsOf(service, port, rule?.subsets.get(subset)?.value.labels)
   const endpoints = selected.map((endpoint) => withoutMtls(endpoint, service.namespace, peers))
-  const protocol = usesHttp2(port, pool, options) ? 'http2' : 'http1'
+  const protocol = protocolOf(port, pool, options)
   const transport = compileTransport({
     service,
     port: port.number,
@@ -124,14 +124,18 @@ function toPlan({ labels, network: _network, serviceAccount: _account, ...rest }
   return Object.keys(labels).length === 0 ? rest : { ...rest, labels }
 }
 
-/** A rule's word counts for any port; the mesh's default for HTTP ports, which is what routes send to. */
-function usesHttp2(
+/**
+ * A rule's word counts for any port; the mesh's default for HTTP ports, which is what routes send to. With
+ * `useClientProtocol` neither that nor the port's protocol counts.
+ */
+function protocolOf(
   { http2 }: ServicePort,
   pool: ConnectionPoolSettings | undefined,
   { mesh }: CompileOptions,
-): boolean {
-  const asked = pool?.http?.h2UpgradePolicy ?? 'DEFAULT'
-  return http2 || (asked === 'DEFAULT' ? mesh.h2UpgradePolicy : asked) === 'UPGRADE'
+): ClusterPlan['protocol'] {
+  const { useClientProtocol = false, h2UpgradePolicy: asked = 'DEFAULT' } = pool?.http ?? {}
+  if (useClientProtocol) return 'client'
+  return http2 || (asked === 'DEFAULT' ? mesh.h2UpgradePolicy : asked) === 'UPGRADE' ? 'http2' : 'http1'
 }
 
 /** A rule that goes by localities says nothing to a gateway that does not know its own. */

@@ -18,6 +18,8 @@ export type Pool = Pick<
   | 'idleTimeoutMs'
   | 'maxRequestsPerConnection'
   | 'maxConnectionDurationMs'
+  | 'maxConcurrentStreams'
+  | 'http2Keepalive'
   | 'tcpKeepaliveMs'
   | 'tcpKeepaliveIntervalMs'
   | 'tcpKeepaliveProbes'
@@ -47,6 +49,7 @@ export function compileConnectionPool(
     idleTimeoutMs: idleTimeout(pool, mesh.httpIdleTimeoutMs),
     maxRequestsPerConnection: http?.maxRequestsPerConnection ?? 0,
     ...(lifetimeMs === 0 ? {} : { maxConnectionDurationMs: lifetimeMs }),
+    ...compileHttp2(http),
     ...compileKeepalive(tcp?.tcpKeepalive, meshKeepalive),
     ...(circuitBreakers === undefined ? {} : { circuitBreakers }),
   }
@@ -57,6 +60,17 @@ function idleTimeout(pool: ConnectionPoolSettings | undefined, fallbackMs: numbe
   const text = pool?.http?.idleTimeout ?? pool?.tcp?.idleTimeout
   const timeout = text === undefined ? fallbackMs : durationMs(text)
   return timeout > 0 ? timeout : null
+}
+
+/** A limit of 0 is none, and a keepalive needs both of its times. */
+function compileHttp2(http: ConnectionPoolSettings['http']): Pick<Pool, 'maxConcurrentStreams' | 'http2Keepalive'> {
+  const { maxConcurrentStreams = 0, http2KeepAlive } = http ?? {}
+  const intervalMs = milliseconds(http2KeepAlive?.interval)
+  const timeoutMs = milliseconds(http2KeepAlive?.timeout)
+  return {
+    ...(maxConcurrentStreams === 0 ? {} : { maxConcurrentStreams }),
+    ...(intervalMs === 0 || timeoutMs === 0 ? {} : { http2Keepalive: { intervalMs, timeoutMs } }),
+  }
 }
 
 function compileKeepalive(

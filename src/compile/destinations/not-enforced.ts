@@ -26,13 +26,10 @@ function ofPolicy(policy: TrafficPolicy): string[] {
   return [...ofBlocks(policy), ...present(policy, ['tunnel', 'proxyProtocol'])]
 }
 
-function ofBlocks({ loadBalancer = {}, connectionPool }: TrafficPolicy | PortTrafficPolicy): string[] {
-  const { useClientProtocol, ...http } = connectionPool?.http ?? {}
+function ofBlocks({ loadBalancer = {} }: TrafficPolicy | PortTrafficPolicy): string[] {
   return [
     ...(loadBalancer.simple === 'PASSTHROUGH' ? ['loadBalancer.simple PASSTHROUGH'] : []),
     ...present(loadBalancer, ['zoneAwareLbSetting']).map((field) => `loadBalancer.${field}`),
-    ...(useClientProtocol === true ? ['connectionPool.http.useClientProtocol'] : []),
-    ...present(http, ['maxConcurrentStreams', 'http2KeepAlive']).map((field) => `connectionPool.http.${field}`),
   ]
 }
 

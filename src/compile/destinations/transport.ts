@@ -5,7 +5,7 @@
  * Source: istio: pilot/pkg/networking/core/cluster_tls.go; for what ALPN says inside the mesh
  * pilot/pkg/xds/filters/filters.go (`Alpn`).
  */
-import type { ClientCertificatePlan, TlsTransport, TransportPlan, TrustPlan } from '../../plan/cluster.ts'
+import type { ClientCertificatePlan, ClusterPlan, TlsTransport, TransportPlan, TrustPlan } from '../../plan/cluster.ts'
 import type { Problem } from '../../plan/problem.ts'
 import type { ClientTLSSettings, DestinationRule } from '../../resources/destination-rule.ts'
 import { authorityName, secretName } from '../credentials.ts'
@@ -17,15 +17,15 @@ import type { Piece } from './destination-rules.ts'
 import { identitiesOf } from './identities.ts'
 import type { PeerMtls } from './peer-mtls.ts'
 
-type Protocol = 'http1' | 'http2'
+type Protocol = ClusterPlan['protocol']
 
 /** What a sidecar is told of the protocol inside, the mesh's mark, and the plain name. */
-const MESH_ALPN: Readonly<Record<Protocol, readonly string[]>> = {
+const MESH_ALPN: Readonly<Record<'http1' | 'http2', readonly string[]>> = {
   http1: ['istio-http/1.1', 'istio', 'http/1.1'],
   http2: ['istio-h2', 'istio', 'h2'],
 }
 
-const PLAIN_ALPN: Readonly<Record<Protocol, readonly string[]>> = { http1: ['http/1.1'], http2: ['h2'] }
+const PLAIN_ALPN: Readonly<Record<'http1' | 'http2', readonly string[]>> = { http1: ['http/1.1'], http2: ['h2'] }
 
 /** `caCertificates` with this value means what the machine trusts. */
 const SYSTEM = 'system'
@@ -98,9 +98,14 @@ function meshTls(
     trust: { kind: 'mesh' },
     subjectAltNames: subjectAltNames.length > 0 ? subjectAltNames : identitiesOf(service, options.mesh),
     clientCertificate: { kind: 'mesh' },
-    alpn: MESH_ALPN[protocol],
+    ...alpnOf(MESH_ALPN, protocol),
     minVersion: options.mesh.meshMTLS.minProtocolVersion === 'TLSV1_3' ? 'TLSv1.3' : 'TLSv1.2',
   }
+}
+
+function alpnOf({ http1, http2 }: typeof MESH_ALPN, protocol: Protocol): Pick<TlsTransport, 'alpn' | 'http2Alpn'> {
+  if (protocol === 'client') return { alpn: http1, http2Alpn: http2 }
+  return { alpn: protocol === 'http2' ? http2 : http1 }
 }
 
 /** TLS as any client would begin it. */
@@ -126,7 +131,7 @@ function originate(
     trust,
     subjectAltNames: insecureSkipVerify ? [] : names,
     clientCertificate,
-    alpn: PLAIN_ALPN[protocol],
+    ...alpnOf(PLAIN_ALPN, protocol),
     minVersion: 'TLSv1.2',
   }
   return { plan: { kind: 'tls', tls }, credentials, problems: [] }

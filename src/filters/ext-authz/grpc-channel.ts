@@ -98,7 +98,7 @@ export class GrpcChannels {
       return known
     }
     if (known !== undefined) this.#drop(endpoint, known)
-    const socket = transport.dial(endpoint.plan, host)
+    const socket = transport.dial(endpoint.plan, host, 'http2')
     socket.on('error', () => {})
     if (socket.destroyed) return null
     const session = openSession(socket, settings)

@@ -154,7 +154,6 @@ class Check implements ResponseHandler, ConnectionWaiter {
   start(): void {
     const { plan, warming } = this.#cluster
     if (plan.transport.kind === 'unsupported') return this.#fail(plan.transport.reason)
-    if (plan.protocol === 'http2') return this.#fail('its port speaks HTTP/2, and checks over HTTP are HTTP/1.1')
     if (warming === null) this.#try()
     else void warming.then(() => this.#try())
   }

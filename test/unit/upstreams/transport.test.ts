@@ -41,7 +41,7 @@ test('plain text has one pool an endpoint, whatever the Host', async () => {
   closing.push(peer.close)
   const plain = open({ kind: 'plaintext' }, 60_000)
   assert.deepEqual([plain.poolKey(peer.endpoint, 'a'), plain.poolKey(peer.endpoint, 'b')], ['', ''])
-  const { outcome, connection } = await request(plain.dial(peer.endpoint, 'a'))
+  const { outcome, connection } = await request(plain.dial(peer.endpoint, 'a', 'http1'))
   assert.match(connection.localAddress, /^127\.0\.0\.1:\d+$/)
   assert.equal(outcome, '200')
   connection.close()
@@ -58,14 +58,14 @@ test('an endpoint may be a Unix socket', async () => {
     () => rmSync(folder, { recursive: true }),
   )
   const endpoint = { address: `unix://${path}`, port: 0, weight: 1 }
-  const { outcome, connection } = await request(open({ kind: 'plaintext' }).dial(endpoint, 'a'))
+  const { outcome, connection } = await request(open({ kind: 'plaintext' }).dial(endpoint, 'a', 'http1'))
   assert.deepEqual([outcome, connection.localAddress], ['200', ''])
   connection.close()
 })
 
 test('a transport that this build cannot give sends nothing', async () => {
   const refusing = open({ kind: 'unsupported', reason: 'tunnel' })
-  const { outcome } = await request(refusing.dial({ address: '127.0.0.1', port: 9, weight: 1 }, 'a'))
+  const { outcome } = await request(refusing.dial({ address: '127.0.0.1', port: 9, weight: 1 }, 'a', 'http1'))
   assert.equal(outcome, 'local-connection-failure')
 })
 
@@ -87,7 +87,7 @@ describe('auto mTLS', { skip: skipWithout('openssl') }, () => {
       [other, false],
       [plain.endpoint, false],
     ] as const) {
-      const socket = auto.dial(endpoint, 'a')
+      const socket = auto.dial(endpoint, 'a', 'http1')
       assert.equal(socket instanceof TLSSocket, isTls)
       const { outcome, connection } = await request(socket)
       assert.equal(outcome, '200')
