@@ -32,6 +32,7 @@ function planOf(virtualHosts: Record<string, VirtualHostPlan>): Plan {
     policies: {
       jwt: [],
       authorization: { custom: [], audit: [], deny: [], allow: null, dryRun: { deny: [], allow: null } },
+      authorizationPolicies: [],
     },
     listeners: {},
     routeTables: { 'http.80': { name: 'http.80', port: 80, virtualHosts } },

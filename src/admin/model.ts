@@ -1,5 +1,6 @@
 /** What the admin API needs to know of the gateway: plain functions that give plain data. */
 import type { Plan } from '../plan/plan.ts'
+import type { PolicyProof } from '../plan/proof.ts'
 import type { MeshCertificateState } from './mesh-certificate.ts'
 import type { Problem } from '../plan/problem.ts'
 
@@ -70,6 +71,8 @@ export interface AdminModel {
   problems(): readonly Problem[]
   sources(): readonly SourceState[]
   workers(): readonly WorkerState[]
+  /** The security policies in force, and whether they were seen to refuse. */
+  policies(): readonly PolicyProof[]
   /** Of all workers; the same listener may be there once a worker. */
   listenerStates(): readonly ListenerState[]
   /** Of all workers; they are added up here. A worker that does not answer is left out. */

@@ -1,5 +1,6 @@
 /** `/status`: is the gateway in step with its sources, and if not, what stands in the way. */
 import type { Origin, Problem } from '../plan/problem.ts'
+import type { PolicyProof } from '../plan/proof.ts'
 import { listenerViews } from './listeners.ts'
 import type { AdminModel, SourceState, WorkerState } from './model.ts'
 
@@ -19,7 +20,7 @@ export interface StatusView {
   readonly generation: number
   /** The same with the hash of its content. */
   readonly configuration: string
-  /** Every worker serves this generation, every source could be read, every listener listens. */
+  /** Every worker serves this generation, every source could be read, every listener listens, no policy fails. */
   readonly inStep: boolean
   readonly logLevel: string
   readonly sources: readonly SourceState[]
@@ -33,6 +34,8 @@ export interface StatusView {
     readonly port: number
     readonly errors: readonly string[]
   }[]
+  /** Security policies in force: proven ones were seen to refuse what they have to, loaded ones were not. */
+  readonly policies: readonly PolicyProof[]
   /** Security policies that this build cannot enforce: while there is one, every request is refused with 403. */
   readonly closedBy: readonly Origin[]
 }
@@ -40,6 +43,7 @@ export interface StatusView {
 export function statusView(model: AdminModel): StatusView {
   const { number, text } = model.generation()
   const [sources, workers, problems] = [model.sources(), model.workers(), model.problems()]
+  const policies = model.policies()
   const listenersDown = listenerViews(model)
     .filter(({ up }) => !up)
     .map(({ name, port, errors }) => ({ name, port, errors }))
@@ -52,13 +56,15 @@ export function statusView(model: AdminModel): StatusView {
       number > 0 &&
       workers.every(({ generation }) => generation === number) &&
       sources.every(({ error }) => error === null) &&
-      listenersDown.length === 0,
+      listenersDown.length === 0 &&
+      policies.every(({ state }) => state !== 'failed'),
     logLevel: model.logLevel(),
     sources,
     workers,
     rejected: rejectedObjects(problems),
     warnings: problems.filter(({ severity }) => severity !== 'error'),
     listenersDown,
+    policies,
     closedBy: model.plan()?.mesh.closedBy ?? [],
   }
 }

@@ -14,6 +14,7 @@ import { asFound, type FileSource, isWithin } from '../sources/files/file-source
 import type { Controller } from '../workers/controller.ts'
 import type { ListenerState } from '../workers/messages.ts'
 import type { WorkerPool } from '../workers/pool.ts'
+import { policyProofs } from '../workers/proofs.ts'
 
 export interface AdminParts {
   readonly settings: Settings
@@ -70,6 +71,7 @@ function adminModel(parts: AdminParts): AdminModel {
     problems: () => [...controller.problems, ...compiler.analyze(store.snapshot()).map((found) => store.place(found))],
     sources: () => sourceStates(parts),
     workers: () => pool.states(),
+    policies: () => policyProofs(controller.plan?.policies ?? null, pool.proofs()),
     listenerStates: () => [...pool.listenerStates(), ...unbound(controller)],
     clusterStats: async () => (await pool.stats()).flatMap(({ clusters }) => clusters),
     meshCertificate: () => meshCertificate(parts),

@@ -24,6 +24,7 @@ import { Bindings } from '../workers/bindings.ts'
 import { Controller } from '../workers/controller.ts'
 import type { DataPlaneSettings, EgressDataPlaneSettings } from '../workers/messages.ts'
 import { WorkerPool } from '../workers/pool.ts'
+import { policyProofs } from '../workers/proofs.ts'
 import { packageVersion } from './commands/version.ts'
 import { CommandFailure } from './exit.ts'
 import { createAdmin } from './gateway-admin.ts'
@@ -149,6 +150,7 @@ async function startGateway(
           up: false,
         })),
       ],
+      policies: policyProofs(controller.plan?.policies ?? null, pool.proofs()),
       process: probe.read(),
     }),
     refresh: async () => {

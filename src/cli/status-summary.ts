@@ -14,6 +14,10 @@ export interface StatusSummary {
   readonly trouble: readonly string[]
   /** A line for each reason why an object was rejected. */
   readonly rejected: readonly string[]
+  /** How many security policies were seen to refuse what they have to, of all. */
+  readonly proven: string | undefined
+  /** A line for each policy that was not, with the reason. */
+  readonly notProven: readonly string[]
   /** Set while security policies keep every request out. */
   readonly closedBy: string | undefined
 }
@@ -44,7 +48,19 @@ export function summariseStatus(body: unknown): StatusSummary {
     rejected: itemsOf(status.rejected).flatMap(({ problems }) =>
       itemsOf(problems).map((problem) => oneLine(formatProblem(problem as unknown as Problem))),
     ),
+    ...policiesOf(itemsOf(status.policies)),
     closedBy: closing.length === 0 ? undefined : oneLine(closing.join(', ')),
+  }
+}
+
+function policiesOf(policies: ReturnType<typeof itemsOf>): Pick<StatusSummary, 'proven' | 'notProven'> {
+  const others = policies.filter(({ state }) => state !== 'proven')
+  return {
+    proven: policies.length === 0 ? undefined : `${policies.length - others.length} of ${policies.length}`,
+    notProven: others.map(
+      ({ kind, namespace, name, state, because }) =>
+        `${text(state)}: ${text(kind)} ${text(namespace)}/${text(name)}: ${text(because)}`,
+    ),
   }
 }
 

@@ -19,37 +19,51 @@ export interface PoliciesDeps extends JwtDeps, AuthorizationDeps {
   onPolicyError(error: unknown, exchange: Exchange | null): void
 }
 
-/**
- * @returns Null where there is nothing to pass. The filter goes on in the same turn of the event loop while none of its
- * parts has to wait; it never throws, and its promise never rejects.
- */
-export function compilePolicies(plan: PoliciesPlan, deps: PoliciesDeps): Filter | null {
-  let filters: readonly Filter[]
-  try {
-    filters = compileFilters(plan, deps)
-  } catch (error) {
-    deps.onPolicyError(error, null)
-    return () => denied('none')
-  }
-  return filters.length === 0 ? null : (exchange) => run(filters, 0, exchange, deps)
+export interface CompiledPolicies {
+  /** Null where there is nothing to pass. */
+  readonly filter: Filter | null
+  /** The same but for what asks or counts elsewhere: external authorizers and rate limits. For proofs. */
+  readonly ownFilter: Filter | null
 }
 
-function compileFilters({ jwt, authorization }: PoliciesPlan, deps: PoliciesDeps): readonly Filter[] {
-  const policies = [
-    ...authorization.custom.map((custom) =>
-      compileCustom(custom, custom.provider === null ? null : deps.compileExtAuthz(custom.provider)),
-    ),
-    compileJwt(jwt, deps),
-  ].filter((filter) => filter !== null)
+/**
+ * The filters go on in the same turn of the event loop while none of their parts has to wait; they never throw, and
+ * their promises never reject.
+ */
+export function compilePolicies(plan: PoliciesPlan, deps: PoliciesDeps): CompiledPolicies {
+  try {
+    return compileFilters(plan, deps)
+  } catch (error) {
+    deps.onPolicyError(error, null)
+    const closed = () => denied('none')
+    return { filter: closed, ownFilter: closed }
+  }
+}
+
+function compileFilters({ jwt, authorization }: PoliciesPlan, deps: PoliciesDeps): CompiledPolicies {
+  const custom = authorization.custom.map(({ provider, ...rest }) => ({
+    asksNobody: provider === null,
+    filter: compileCustom({ provider, ...rest }, provider === null ? null : deps.compileExtAuthz(provider)),
+  }))
+  const tokens = compileJwt(jwt, deps)
   const last = compileAuthorization(authorization, deps)
-  if (policies.length === 0 && last === null) return []
+  const own = [...custom.filter(({ asksNobody }) => asksNobody).map(({ filter }) => filter), tokens, last]
+  const chain = { filter: null, ownFilter: inTurn(own, deps) }
+  if (custom.length === 0 && tokens === null && last === null) return chain
   const { checkRateLimits: check } = deps
-  return [
-    ...(check === null ? [] : [(exchange: Exchange) => check(exchange, 'before-tokens')]),
-    ...policies,
-    ...(check === null ? [] : [(exchange: Exchange) => check(exchange, 'after-tokens')]),
-    ...(last === null ? [] : [last]),
+  const all = [
+    check === null ? null : (exchange: Exchange) => check(exchange, 'before-tokens'),
+    ...custom.map(({ filter }) => filter),
+    tokens,
+    check === null ? null : (exchange: Exchange) => check(exchange, 'after-tokens'),
+    last,
   ]
+  return { ...chain, filter: inTurn(all, deps) }
+}
+
+function inTurn(filters: readonly (Filter | null)[], deps: PoliciesDeps): Filter | null {
+  const some = filters.filter((filter) => filter !== null)
+  return some.length === 0 ? null : (exchange) => run(some, 0, exchange, deps)
 }
 
 function run(

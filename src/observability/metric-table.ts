@@ -82,6 +82,12 @@ export const METRICS = {
     type: 'gauge',
     help: '1 where the listener of the port accepts connections, 0 where it could not be bound.',
   },
+  sluice_security_policies: {
+    labels: ['state'],
+    bound: 'one a state: proven, loaded, failed',
+    type: 'gauge',
+    help: 'Security policies in force: proven ones were seen to refuse what they have to; failed ones do not.',
+  },
   sluice_downstream_connections_active: { ...SINGLE, type: 'gauge', help: 'Open connections from clients.' },
   sluice_egress_tunnels_active: { ...SINGLE, type: 'gauge', help: 'Open tunnels of the forward proxy.' },
   sluice_egress_destinations_active: {

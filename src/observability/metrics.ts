@@ -4,6 +4,7 @@
 import { Registry, type Metric } from 'prom-client'
 import type { MeshIdentity } from './mesh-identity.ts'
 import { BUCKET_BOUNDS, METRICS, REQUEST_LABELS, type MetricName, type SOURCE_LABELS } from './metric-table.ts'
+import type { PolicyProof } from '../plan/proof.ts'
 import type { MetricsAggregator, MetricsTotals, SeriesTotal } from './metrics-aggregator.ts'
 import { type ProcessFacts, STORE_BUCKETS } from './metrics-snapshot.ts'
 import type { RateLimitTotals } from './rate-limit-totals.ts'
@@ -19,6 +20,7 @@ export interface GatewayFacts {
   /** By result, for example `success`. */
   readonly reloads: Readonly<Record<string, number>>
   readonly listeners: readonly { readonly port: number; readonly up: boolean }[]
+  readonly policies: readonly PolicyProof[]
   /** The reading process' own figures, beside those of its workers. */
   readonly process: ProcessFacts | null
 }
@@ -99,6 +101,11 @@ const SAMPLES: Readonly<Record<MetricName, (scrape: Scrape) => readonly Sample[]
   sluice_config_rejected_objects: ({ facts }) => single(facts.rejectedObjects),
   sluice_config_reloads_total: ({ facts }) => labelled('result', facts.reloads),
   sluice_listener_up: ({ facts }) => facts.listeners.map(({ port, up }) => ({ value: up ? 1 : 0, labels: { port } })),
+  sluice_security_policies: ({ facts }) =>
+    (['proven', 'loaded', 'failed'] as const).map((state) => ({
+      value: facts.policies.filter((policy) => policy.state === state).length,
+      labels: { state },
+    })),
   sluice_downstream_connections_active: ({ totals }) => single(totals.downstreamConnections),
   sluice_egress_tunnels_active: ({ totals }) => (totals.egress === null ? [] : single(totals.egress.tunnels)),
   sluice_egress_destinations_active: ({ totals }) => (totals.egress === null ? [] : single(totals.egress.destinations)),

@@ -28,6 +28,7 @@ import type { EgressHostPlan, EgressPlan } from '../plan/egress.ts'
 import type { CertificatePlan, ListenerPlan } from '../plan/listener.ts'
 import type { MeshPlan } from '../plan/plan.ts'
 import type { PoliciesPlan } from '../plan/policy.ts'
+import type { PolicyProof } from '../plan/proof.ts'
 import type { RateLimitPolicyPlan } from '../plan/rate-limit.ts'
 import type { VirtualHostPlan } from '../plan/route.ts'
 import { compileMatch } from '../routing/match.ts'
@@ -87,6 +88,8 @@ export class DataPlane {
   readonly #rateLimits: RateLimits
   /** The explicit forward proxy; null: there is none. */
   readonly #egress: WorkerEgress | null
+  /** The policies are those that were proven last. */
+  #isProven = true
   #mesh: MeshPlan | null = null
   #epoch: Epoch | null = null
   #accessLog: AccessLogger | null = null
@@ -210,8 +213,10 @@ export class DataPlane {
         this.#table(table).set(host, () => JSON.parse(text) as VirtualHostPlan)
       } else if (kind === 'listener') listeners.push(JSON.parse(text) as ListenerPlan)
       else if (kind === 'mesh') this.#setMesh(JSON.parse(text) as MeshPlan)
-      else if (kind === 'policies') this.#policies.update(JSON.parse(text) as PoliciesPlan)
-      else if (kind === 'rate-limit') this.#rateLimits.set(JSON.parse(text) as RateLimitPolicyPlan)
+      else if (kind === 'policies') {
+        this.#policies.update(JSON.parse(text) as PoliciesPlan)
+        this.#isProven = false
+      } else if (kind === 'rate-limit') this.#rateLimits.set(JSON.parse(text) as RateLimitPolicyPlan)
       else if (kind === 'egress') egress.plan = JSON.parse(text) as EgressPlan
       else if (kind === 'egress-host') egress.hosts.push(JSON.parse(text) as EgressHostPlan)
     }
@@ -240,6 +245,17 @@ export class DataPlane {
     for (const name of closing) this.#close(name)
     await this.#open(listeners, message.bindings)
     return [...this.#listeners.values()].map(({ state }) => state)
+  }
+
+  /**
+   * Whether security policies refuse what they have to.
+   *
+   * @returns Null where they have not changed since they were proven last.
+   */
+  async prove(): Promise<readonly PolicyProof[] | null> {
+    if (this.#isProven) return null
+    this.#isProven = true
+    return this.#policies.prove(this.#epoch!)
   }
 
   /** Ends: accepts nothing more, finishes what is in flight, writes what is to be written. */

@@ -6,6 +6,7 @@ import type { DownstreamLimits } from '../listeners/listener.ts'
 import type { LogLevel } from '../observability/logger.ts'
 import type { MetricsSnapshot } from '../observability/metrics-snapshot.ts'
 import type { PlanUpdate } from '../plan/parts.ts'
+import type { PolicyProof } from '../plan/proof.ts'
 import type { ClusterStats } from '../upstreams/cluster-set.ts'
 import type { PoliciesSettings } from './policies.ts'
 
@@ -89,6 +90,8 @@ export interface WorkerStats {
 
 export type FromWorker =
   | { readonly type: 'applied'; readonly generation: number; readonly listeners: readonly ListenerState[] }
+  /** What was found out about the security policies that came with this generation. */
+  | { readonly type: 'proofs'; readonly generation: number; readonly proofs: readonly PolicyProof[] }
   /** An update failed half-way: a fault of this program, not of the configuration. */
   | { readonly type: 'not-applied'; readonly generation: number; readonly reason: string }
   | { readonly type: 'stats'; readonly id: number; readonly stats: WorkerStats }

@@ -2,15 +2,18 @@
  * What requests have to pass before they are routed, kept in step with the plan. Keys of token issuers outlive a change
  * of the policies.
  */
-import type { Exchange } from '../exchange/exchange.ts'
+import type { Epoch, Exchange } from '../exchange/exchange.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import { compileExtAuthz } from '../filters/ext-authz/ext-authz.ts'
 import type { Filter, FilterResult } from '../filters/filter.ts'
-import { compilePolicies } from '../filters/policies.ts'
+import { type CompiledPolicies, compilePolicies } from '../filters/policies.ts'
+import { provePolicies } from '../filters/proof.ts'
 import type { RateLimits, Stage } from '../filters/rate-limit/rate-limits.ts'
+import { hostWithoutPort } from '../listeners/admission.ts'
 import { systemTimers } from '../lib/timers.ts'
 import type { Logger } from '../observability/logger.ts'
 import type { PoliciesPlan } from '../plan/policy.ts'
+import type { PolicyProof } from '../plan/proof.ts'
 import type { RoutePlan } from '../plan/route.ts'
 import { fetchText } from '../tokens/fetch-text.ts'
 import { createFileKeySetCache } from '../tokens/key-set-cache.ts'
@@ -42,11 +45,13 @@ const MAX_EVENTS_A_SECOND = 20
 export class Policies {
   readonly #options: PoliciesOptions
   readonly #keys: KeyStore
-  /** Null: there is nothing to pass. */
-  #filter: Filter | null = null
+  #plan: PoliciesPlan | null = null
+  /** Filters are null where there is nothing to pass. */
+  #compiled: CompiledPolicies = { filter: null, ownFilter: null }
   /** For requests of the forward proxy; made when the first one comes. */
   #proxyFilter: Filter | null = null
-  #plan: PoliciesPlan | null = null
+  /** A made-up request, about which nothing is told. */
+  #madeUp: Exchange | null = null
   #second = 0
   #told = 0
 
@@ -66,7 +71,7 @@ export class Policies {
 
   /** From the next request on. */
   update(plan: PoliciesPlan): void {
-    this.#filter = this.#compile(plan)
+    this.#compiled = this.#compile(plan)
     this.#proxyFilter = null
     this.#plan = plan
   }
@@ -76,7 +81,7 @@ export class Policies {
     return (this.#plan?.jwt.length ?? 0) > 0
   }
 
-  #compile(plan: PoliciesPlan): Filter | null {
+  #compile(plan: PoliciesPlan): CompiledPolicies {
     const { clusters, log } = this.#options
     return compilePolicies(plan, {
       keys: this.#keys,
@@ -89,7 +94,7 @@ export class Policies {
           },
         }),
       onAuthorizationEvent: (exchange, { rule, ...event }) => {
-        if (!this.#mayTell()) return
+        if (exchange === this.#madeUp || !this.#mayTell()) return
         const { path, host, clientAddress } = exchange
         log.info({ path, host, client: clientAddress, rule: rule?.id ?? null, ...event }, 'authorization')
       },
@@ -100,11 +105,25 @@ export class Policies {
     })
   }
 
+  /** Whether the policies refuse what they have to; nothing is there to prove before the first plan. */
+  async prove(epoch: Epoch): Promise<readonly PolicyProof[]> {
+    if (this.#plan === null) return []
+    return provePolicies(this.#plan, {
+      filter: this.#compiled.ownFilter,
+      epoch,
+      hostOf: hostWithoutPort,
+      onTry: (exchange) => {
+        this.#madeUp = exchange
+      },
+    })
+  }
+
   /** Refuses a request, or passes it on; at once where no policy has to wait. */
   serve(exchange: Exchange): void {
     const { pass, reply } = this.#options
-    if (this.#filter === null) pass(exchange)
-    else run(this.#filter, exchange, pass, (refusal) => reply(exchange, refusal))
+    const { filter } = this.#compiled
+    if (filter === null) pass(exchange)
+    else run(filter, exchange, pass, (refusal) => reply(exchange, refusal))
   }
 
   /**
@@ -113,11 +132,11 @@ export class Policies {
    */
   serveProxied(exchange: Exchange, pass: () => void, refuse: (reply: LocalReply) => void): void {
     const plan = this.#plan
-    if (plan === null || this.#filter === null) {
+    if (plan === null || this.#compiled.filter === null) {
       pass()
       return
     }
-    const filter = (this.#proxyFilter ??= this.#compile(forProxy(plan)))
+    const filter = (this.#proxyFilter ??= this.#compile(forProxy(plan)).filter)
     if (filter === null) pass()
     else run(filter, exchange, pass, refuse)
   }

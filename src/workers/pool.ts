@@ -9,6 +9,7 @@ import type { TicketKeys } from '../certificates/ticket-keys.ts'
 import type { MeshCertificate } from '../certificates/mesh-identity.ts'
 import type { Logger, LogLevel } from '../observability/logger.ts'
 import type { MetricsAggregator } from '../observability/metrics-aggregator.ts'
+import type { PolicyProof } from '../plan/proof.ts'
 import type { ApplyMessage, DataPlaneSettings, FromWorker, ListenerState, ToWorker, WorkerStats } from './messages.ts'
 import { inPieces } from './pieces.ts'
 
@@ -55,6 +56,9 @@ interface Slot {
   /** Newest generation that the worker has answered to, applied or not. */
   answered: number
   listeners: readonly ListenerState[]
+  /** Generation that the worker's security policies came with, and what it found out about them; null: nothing yet. */
+  policiesSince: number
+  proofs: readonly PolicyProof[] | null
   lastStats: WorkerStats | null
   timer: NodeJS.Timeout | null
 }
@@ -85,6 +89,8 @@ export class WorkerPool {
       generation: 0,
       answered: 0,
       listeners: [],
+      policiesSince: 0,
+      proofs: null,
       lastStats: null,
       timer: null,
     }))
@@ -110,6 +116,11 @@ export class WorkerPool {
       }
     }
     return [...byName.values()]
+  }
+
+  /** Of each worker that lives; null: it has not told yet. */
+  proofs(): readonly (readonly PolicyProof[] | null)[] {
+    return this.#slots.filter(({ child }) => child !== null).map(({ proofs }) => proofs)
   }
 
   /** Tells every worker; resolves when all that live have applied it. Rejects if one could not. */
@@ -202,6 +213,13 @@ export class WorkerPool {
       this.#answers.get(message.id)?.(message.stats)
       return
     }
+    if (message.type === 'proofs') {
+      if (message.generation >= slot.policiesSince) slot.proofs = message.proofs
+      for (const { state, because, ...policy } of message.proofs) {
+        if (state === 'failed') this.#options.log.error({ ...policy, because }, 'a security policy is not enforced')
+      }
+      return
+    }
     slot.answered = message.generation
     slot.failures = 0
     if (message.type === 'not-applied') {
@@ -232,6 +250,7 @@ export class WorkerPool {
     slot.generation = 0
     slot.answered = 0
     slot.listeners = []
+    slot.proofs = null
     this.#settle()
     slot.lastStats = null
     this.#options.metrics.remove(String(slot.id))
@@ -288,6 +307,10 @@ export function nodeFlags(execArgv: readonly string[], nodeOptions: string): str
 function tellPlan(slot: Slot, message: ApplyMessage): void {
   const { child } = slot
   if (child === null) return
+  if (message.update.set.some(([key]) => key === 'policies')) {
+    slot.policiesSince = message.generation
+    slot.proofs = null
+  }
   slot.told = slot.told.then(async () => {
     for (const piece of inPieces(message)) {
       if (!child.connected) return

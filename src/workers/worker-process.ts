@@ -52,6 +52,8 @@ async function carryOut(message: ToWorker): Promise<void> {
         if (isFirst) flushCompileCache()
         isFirst = false
         send({ type: 'applied', generation, listeners })
+        const proofs = await plane!.prove()
+        if (proofs !== null) send({ type: 'proofs', generation, proofs })
       } catch (error) {
         // Without an answer the primary would wait for this worker, and take no other change.
         send({ type: 'not-applied', generation, reason: (error as Error).message })

@@ -118,6 +118,26 @@ test('the generation is in the response header, the access log, the metrics and 
   await eventually(() => check(2))
 })
 
+test('a policy is told as proven once every worker has seen it refuse, and after each change anew', async (context) => {
+  const policy = (path: string) => `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: guard, namespace: istio-system }
+spec: { action: DENY, rules: [{ to: [{ operation: { paths: ['${path}'], notPaths: [/b] } }] }] }
+`
+  const files = { 'app.yaml': answering('app.test', 'one'), 'policy.yaml': policy('/a') }
+  const { gateway, workspace } = await start(context, files, { workers: 2 })
+  const states = async () => (await gateway.status()).policies.map(({ name, state }) => `${name} ${state}`)
+  await eventually(async () => assert.deepEqual(await states(), ['guard proven']))
+  assert.equal((await gateway.metrics()).get('sluice_security_policies{state="proven"}'), 1)
+  workspace.write('policy.yaml', policy('/b'))
+  await eventually(async () => assert.deepEqual(await states(), ['guard loaded']))
+  await eventually(async () => {
+    const [proof] = (await gateway.status()).policies
+    assert.match(proof!.because, /no request could be made up/)
+  })
+})
+
 test('a worker that dies is replaced; its neighbour serves on and no counter goes back', async (context) => {
   const { gateway } = await start(context, { 'app.yaml': answering('app.test', 'one') }, { workers: 2 })
   const port = gateway.port()

@@ -36,6 +36,7 @@ export interface ToldProblem {
 
 /** As much of `/status` as tests look at. */
 export interface StatusBody {
+  readonly policies: readonly { readonly name: string; readonly state: string; readonly because: string }[]
   readonly generation: number
   readonly configuration: string
   readonly inStep: boolean

@@ -74,6 +74,12 @@ const WORKERS = {
   restarts: (it) => it.restarts,
 }
 
+const POLICIES = {
+  policy: (it) => `${it.kind} ${it.namespace}/${it.name}`,
+  state: (it) => (it.state === 'proven' ? good('proven') : it.state === 'failed' ? bad('failed') : it.state),
+  because: (it) => it.because,
+}
+
 const SOURCES = {
   source: (it) => it.name,
   objects: (it) => it.objects,
@@ -167,6 +173,8 @@ function overview([status]) {
     ]),
     heading('Problems'),
     table(PROBLEMS, problems),
+    heading('Security policies'),
+    table(POLICIES, status.policies),
     heading('Sources'),
     table(SOURCES, status.sources),
     heading('Workers'),

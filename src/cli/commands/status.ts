@@ -32,7 +32,7 @@ export const addStatus: AddCommand = (program, { io, exit }) => {
 
 async function print(summary: StatusSummary, io: CommandIo): Promise<void> {
   const { stdout } = io
-  const { inStep, generation, workers, trouble, rejected, closedBy } = summary
+  const { inStep, generation, workers, trouble, rejected, proven, notProven, closedBy } = summary
   const verdict = inStep ? paint(io, stdout, 'green', 'in step') : paint(io, stdout, 'red', 'not in step')
   stdout.write(`${verdict} with its sources, generation ${generation}\n`)
   for (const line of trouble) stdout.write(`${line}\n`)
@@ -43,6 +43,8 @@ async function print(summary: StatusSummary, io: CommandIo): Promise<void> {
     stdout.write('\n')
     await writeTable(io, ['worker', 'pid', 'generation', 'restarts'], workers)
   }
+  if (proven !== undefined) stdout.write(`\nsecurity policies that were seen to refuse what they have to: ${proven}\n`)
+  for (const line of notProven) stdout.write(`  ${line}\n`)
   if (rejected.length === 0) {
     stdout.write('\nnothing was rejected\n')
     return

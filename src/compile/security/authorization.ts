@@ -10,6 +10,7 @@ import type {
   CustomAuthorizationPlan,
 } from '../../plan/authorization.ts'
 import type { ExtAuthzProviderPlan } from '../../plan/ext-authz.ts'
+import type { AuthorizationPolicyPlan } from '../../plan/policy.ts'
 import type { Problem } from '../../plan/problem.ts'
 import type { AuthorizationPolicy, Rule } from '../../resources/authorization-policy.ts'
 import { originOf, pointerPart, problem } from '../findings.ts'
@@ -30,6 +31,8 @@ export const NO_AUTHORIZATION: AuthorizationPlan = {
 
 export interface Authorization {
   readonly plan: AuthorizationPlan
+  /** All policies that the plan is made of. */
+  readonly applied: readonly AuthorizationPolicyPlan[]
   /** Policies that cannot be understood: what they guard has to be closed. */
   readonly notUnderstood: readonly AuthorizationPolicy[]
   readonly problems: readonly Problem[]
@@ -84,6 +87,13 @@ export function compileAuthorization(
         allow: allowTrials.length === 0 ? null : rulesOf(allowTrials),
       },
     },
+    applied: Object.values(byAction).flatMap((list) =>
+      list.map(({ policy, isTrial: trial }) => ({
+        origin: originOf(policy),
+        action: policy.spec.action ?? 'ALLOW',
+        isTrial: trial,
+      })),
+    ),
     notUnderstood,
     problems: [...problems, ...customProblems, ...allowProblems],
   }

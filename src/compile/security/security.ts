@@ -49,7 +49,11 @@ export function compileSecurity(
     ...rejected.map((policy) => ({ policy, why: 'was rejected and has no good version to fall back on' })),
   ]
   return {
-    policies: { jwt: jwt.providers, authorization: authorization.plan },
+    policies: {
+      jwt: jwt.providers,
+      authorization: authorization.plan,
+      authorizationPolicies: authorization.applied,
+    },
     closedBy: closing.map(({ policy }) => originOf(policy)),
     problems: [...jwt.problems, ...authorization.problems, ...closing.map(({ policy, why }) => closed(policy, why))],
   }

@@ -43,6 +43,7 @@ export const PLAN: Plan = {
   policies: {
     jwt: [],
     authorization: { custom: [], audit: [], deny: [], allow: null, dryRun: { deny: [], allow: null } },
+    authorizationPolicies: [],
   },
   listeners: {
     '80': { kind: 'http', name: '80', port: 80, routeTable: 'http.80' },
@@ -164,6 +165,15 @@ export function makeModel(changes: Partial<AdminModel> = {}): TestModel {
     workers: () => [
       { id: 1, pid: 100, generation: 7, restarts: 0 },
       { id: 2, pid: 101, generation: 7, restarts: 1 },
+    ],
+    policies: () => [
+      {
+        kind: 'AuthorizationPolicy',
+        namespace: 'istio-system',
+        name: 'deny',
+        state: 'proven',
+        because: 'ns[istio-system]-policy[deny]-rule[0] refused a request',
+      },
     ],
     listenerStates: () => [
       { name: '80', port: 80, address: '0.0.0.0:8080', error: null },

@@ -33,6 +33,7 @@ test('an empty snapshot compiles to a plan that opens nothing, with the defaults
       policies: {
         jwt: [],
         authorization: { custom: [], audit: [], deny: [], allow: null, dryRun: { deny: [], allow: null } },
+        authorizationPolicies: [],
       },
       rateLimits: {},
       listeners: {},

@@ -25,7 +25,8 @@ function compile(authorization: Partial<AuthorizationPlan>, ask: (name: string) 
     compileExtAuthz: ({ name }) => ask(name),
     onPolicyError: (error) => void errors.push(error),
   }
-  return { filter: compilePolicies({ jwt: [], authorization: makePlan(authorization) }, deps), errors }
+  const plan = { jwt: [], authorization: makePlan(authorization), authorizationPolicies: [] }
+  return { ...compilePolicies(plan, deps), errors }
 }
 
 test('without policies there is nothing to pass', () => {

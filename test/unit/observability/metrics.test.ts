@@ -15,6 +15,7 @@ const FACTS: GatewayFacts = {
   version: '1.2.3',
   generation: 7,
   rejectedObjects: 2,
+  policies: [{ kind: 'AuthorizationPolicy', namespace: 'a', name: 'b', state: 'proven', because: 'c' }],
   reloads: { success: 5, failure: 1 },
   listeners: [
     { port: 80, up: true },

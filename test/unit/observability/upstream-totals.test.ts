@@ -5,7 +5,15 @@ import { createMetricsAggregator, mergeSnapshots } from '../../../src/observabil
 import { type MetricsSnapshot, snapshotOf, type UpstreamSnapshot } from '../../../src/observability/metrics-snapshot.ts'
 import { createMetricsPage } from '../../../src/observability/metrics.ts'
 
-const FACTS = { version: '1', generation: 1, rejectedObjects: 0, reloads: {}, listeners: [], process: null }
+const FACTS = {
+  version: '1',
+  generation: 1,
+  rejectedObjects: 0,
+  policies: [],
+  reloads: {},
+  listeners: [],
+  process: null,
+}
 
 function upstream(ejections: number, pending: number, ejected: UpstreamSnapshot['ejected'] = []): UpstreamSnapshot {
   const byReason = (count: number) => ({ consecutive_5xx: count, consecutive_gateway_failure: 0 })
