@@ -2,13 +2,21 @@
 import { X509Certificate } from 'node:crypto'
 import type { CertificatePlan } from '../plan/listener.ts'
 import type { Plan } from '../plan/plan.ts'
-import type { AdminModel } from './model.ts'
+import type { AdminModel, OrderedCertificate } from './model.ts'
 
 export interface CertificateView {
   /** Of the Secret or the file. */
   readonly name: string
   /** TLS servers and clusters that use it. */
   readonly usedBy: readonly string[]
+  /** `Secret`, `ConfigMap`, `file`, `mesh`; `acme:ISSUER`: ordered by this gateway; `self-signed`: until that one issues. */
+  readonly source: string
+  /** Hosts that it is ordered for. */
+  readonly hosts?: readonly string[]
+  /** ISO 8601: when the next one is asked for; absent: that is not this gateway's business, or just happening. */
+  readonly renewalAt?: string
+  /** Why the last try to get a newer one failed. */
+  readonly problem?: string
   readonly subject?: string
   readonly issuer?: string
   readonly subjectAltNames?: readonly string[]
@@ -38,16 +46,45 @@ const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE---
 export async function certificateViews(model: AdminModel, deps: CertificateDependencies): Promise<CertificateView[]> {
   const plan = model.plan()
   if (plan === null) return []
-  return Promise.all(
+  const orders = new Map(model.orderedCertificates().map((order) => [order.name, order]))
+  const present = await Promise.all(
     Object.values(plan.certificates).map(async (certificate) => {
-      const usedBy = usersOf(plan, certificate.name)
+      const { name } = certificate
+      const order = orders.get(name)
+      orders.delete(name)
+      const facts = { name, usedBy: usersOf(plan, name), source: sourceOf(certificate, order), ...orderFacts(order) }
       try {
-        return { name: certificate.name, usedBy, ...describe(await chainOf(certificate, deps), deps.now()) }
+        return { ...facts, ...describe(await chainOf(certificate, deps), deps.now()) }
       } catch (error) {
-        return { name: certificate.name, usedBy, error: (error as Error).message }
+        return { ...facts, error: (error as Error).message }
       }
     }),
   )
+  const missing = [...orders.values()].map((order) => ({
+    name: order.name,
+    usedBy: usersOf(plan, order.name),
+    source: `acme:${order.issuer}`,
+    ...orderFacts(order),
+    error: order.lastError === null ? 'it has not been issued yet' : `it has not been issued yet: ${order.lastError}`,
+  }))
+  return [...present, ...missing]
+}
+
+function sourceOf(certificate: CertificatePlan, order: OrderedCertificate | undefined): string {
+  if ('certificateFile' in certificate) return 'file'
+  if (certificate.name.startsWith('ca:configmap:')) return 'ConfigMap'
+  if (order === undefined) return 'Secret'
+  return order.notAfter === null ? 'self-signed' : `acme:${order.issuer}`
+}
+
+function orderFacts(order: OrderedCertificate | undefined): Pick<CertificateView, 'hosts' | 'renewalAt' | 'problem'> {
+  if (order === undefined) return {}
+  const { hosts, nextAttemptAt, lastError } = order
+  return {
+    hosts,
+    ...(nextAttemptAt === null ? {} : { renewalAt: new Date(nextAttemptAt).toISOString() }),
+    ...(lastError === null ? {} : { problem: lastError }),
+  }
 }
 
 function usersOf(plan: Plan, certificate: string): string[] {
@@ -68,7 +105,7 @@ async function chainOf(certificate: CertificatePlan, deps: CertificateDependenci
 }
 
 /** @param now Milliseconds since 1970. */
-export function describe(chain: string, now: number): Omit<CertificateView, 'name' | 'usedBy'> {
+export function describe(chain: string, now: number): Omit<CertificateView, 'name' | 'usedBy' | 'source'> {
   // Only what is marked as a certificate is looked at: a file may hold the key too.
   const all = chain.match(PEM_CERTIFICATE) ?? []
   if (all[0] === undefined) return { error: 'there is no PEM certificate in it' }

@@ -14,15 +14,8 @@ export interface MeshCertificateState {
   readonly problem: string | null
 }
 
-export interface MeshCertificateView extends CertificateView {
-  /** ISO 8601. */
-  readonly renewalAt?: string
-  /** Why the last try to get a newer one failed. */
-  readonly problem?: string
-}
-
 /** None where the gateway has no identity in a mesh. @param now Milliseconds since 1970. */
-export function meshCertificateViews(model: AdminModel, now: number): MeshCertificateView[] {
+export function meshCertificateViews(model: AdminModel, now: number): CertificateView[] {
   const state = model.meshCertificate()
   if (state === null) return []
   const clusters = Object.values(model.plan()?.clusters ?? {}).filter(({ transport }) => usesMesh(transport))
@@ -49,8 +42,8 @@ export function meshCertificateView(
   { provider, certificateChain, renewAt, problem }: MeshCertificateState,
   usedBy: readonly string[],
   now: number,
-): MeshCertificateView {
-  const view = { name: `mesh identity (${provider})`, usedBy }
+): CertificateView {
+  const view = { name: `mesh identity (${provider})`, usedBy, source: 'mesh' }
   if (certificateChain === null) return { ...view, error: problem ?? 'there is none yet' }
   return {
     ...view,

@@ -53,6 +53,21 @@ export interface ClusterStats {
   readonly endpoints: readonly EndpointStats[]
 }
 
+/** A certificate that is ordered from an authority and renewed. All times in ms since 1970. */
+export interface OrderedCertificate {
+  readonly name: string
+  readonly issuer: string
+  readonly hosts: readonly string[]
+  /** Of the one that was issued; null: none was yet. */
+  readonly notAfter: number | null
+  /** When it is ordered, or renewed, next; null: it is just happening. */
+  readonly nextAttemptAt: number | null
+  /** Why the last attempt failed; null: it did not. */
+  readonly lastError: string | null
+  /** Attempts that failed since one succeeded. */
+  readonly failures: number
+}
+
 /** A request to be explained, as `sluice explain` sends it. */
 export interface ExplainRequest {
   readonly method: string
@@ -79,6 +94,8 @@ export interface AdminModel {
   clusterStats(): Promise<readonly ClusterStats[]>
   /** The gateway's own certificate in its mesh; null: it has no identity there. */
   meshCertificate(): MeshCertificateState | null
+  /** Certificates that are ordered from authorities (ACME), issued yet or not. */
+  orderedCertificates(): readonly OrderedCertificate[]
   isReady(): boolean
   metricsText(): Promise<string>
   readonly metricsContentType: string

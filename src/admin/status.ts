@@ -2,7 +2,7 @@
 import type { Origin, Problem } from '../plan/problem.ts'
 import type { PolicyProof } from '../plan/proof.ts'
 import { listenerViews } from './listeners.ts'
-import type { AdminModel, SourceState, WorkerState } from './model.ts'
+import type { AdminModel, OrderedCertificate, SourceState, WorkerState } from './model.ts'
 
 /** An object with errors: its last good version stays in force, or the part with the error is left out. */
 export interface RejectedObject {
@@ -38,6 +38,8 @@ export interface StatusView {
   readonly policies: readonly PolicyProof[]
   /** Security policies that this build cannot enforce: while there is one, every request is refused with 403. */
   readonly closedBy: readonly Origin[]
+  /** Certificates that should have been ordered, or renewed, and could not be. */
+  readonly certificates: readonly OrderedCertificate[]
 }
 
 export function statusView(model: AdminModel): StatusView {
@@ -66,6 +68,7 @@ export function statusView(model: AdminModel): StatusView {
     listenersDown,
     policies,
     closedBy: model.plan()?.mesh.closedBy ?? [],
+    certificates: model.orderedCertificates().filter(({ lastError }) => lastError !== null),
   }
 }
 

@@ -2,6 +2,7 @@
 import type { AdminModel, SourceState } from '../admin/model.ts'
 import type { MeshCertificateState } from '../admin/mesh-certificate.ts'
 import { createAdminServer } from '../admin/server.ts'
+import type { AcmeManager } from '../certificates/acme/manager.ts'
 import type { ManagedIdentity } from '../certificates/mesh/managed-identity.ts'
 import type { Compiler } from '../compile/compile.ts'
 import type { Health } from '../observability/health.ts'
@@ -29,6 +30,8 @@ export interface AdminParts {
   readonly log: Logger
   /** Null: the gateway has no identity in a mesh. */
   readonly identity: ManagedIdentity | null
+  /** Null: no certificate is ever ordered. */
+  readonly acme: AcmeManager | null
   /** Begins to drain, as SIGTERM does. */
   readonly drain: () => void
 }
@@ -62,7 +65,7 @@ export function createAdmin(parts: AdminParts): AdminServer {
 }
 
 function adminModel(parts: AdminParts): AdminModel {
-  const { version, store, compiler, controller, pool, health, page, log, drain } = parts
+  const { version, store, compiler, controller, pool, health, page, log, acme, drain } = parts
   return {
     version,
     plan: () => controller.plan,
@@ -75,6 +78,7 @@ function adminModel(parts: AdminParts): AdminModel {
     listenerStates: () => [...pool.listenerStates(), ...unbound(controller)],
     clusterStats: async () => (await pool.stats()).flatMap(({ clusters }) => clusters),
     meshCertificate: () => meshCertificate(parts),
+    orderedCertificates: () => acme?.states() ?? [],
     isReady: () => health.isReady(),
     metricsText: () => page.text(),
     metricsContentType: page.contentType,

@@ -1,5 +1,6 @@
 /** The composition root of a serving gateway: sources → store → compiler → workers, and what watches over them. */
 import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -8,6 +9,7 @@ import { TicketKeyRing } from '../certificates/ticket-keys.ts'
 import { createCompiler } from '../compile/compile.ts'
 import { EGRESS_LISTENER } from '../compile/egress/egress.ts'
 import { systemTimers } from '../lib/timers.ts'
+import { type CertificateExpiry, createExpiryReader } from '../observability/certificate-expiry.ts'
 import { createHealth } from '../observability/health.ts'
 import { createLogger, type Logger } from '../observability/logger.ts'
 import { createMetricsAggregator } from '../observability/metrics-aggregator.ts'
@@ -27,6 +29,7 @@ import { WorkerPool } from '../workers/pool.ts'
 import { policyProofs } from '../workers/proofs.ts'
 import { packageVersion } from './commands/version.ts'
 import { CommandFailure } from './exit.ts'
+import { createAcme } from './gateway-acme.ts'
 import { createAdmin } from './gateway-admin.ts'
 import type { GatewayHooks, RunGateway } from './gateway-hooks.ts'
 import { meshIdentity, ownAddress } from './gateway-identity.ts'
@@ -84,6 +87,11 @@ async function startGateway(
     idleMs: idleExpiry ?? Number.POSITIVE_INFINITY,
     now: Date.now,
   })
+  const acme = createAcme(settings, version, {
+    log,
+    answer: (answers) => pool.setChallenges(answers),
+    onChange: () => void controller.refresh(),
+  })
   const store = createResourceStore()
   const compiler = createCompiler(compileOptions(settings))
   const saved = createSavedSnapshot({ path: join(settings.state, 'snapshot.json'), store, log, timers: systemTimers() })
@@ -100,7 +108,7 @@ async function startGateway(
   const controller: Controller = new Controller({
     source: {
       compile: () => {
-        const { plan, problems } = compiler.compile(store.snapshot())
+        const { plan, problems } = compiler.compile(store.snapshot(), acme?.issued())
         const placed = problems.map((problem) => store.place(problem))
         return { plan, problems: [...source.problems(), ...store.problems(), ...placed] }
       },
@@ -113,6 +121,7 @@ async function startGateway(
       if (message.generation === 1) flushCompileCache()
       await applied
     },
+    onInForce: (plan) => acme?.update(plan.acme ?? {}),
     log,
   })
   // Workers take as long to start as the first reading of the configuration: both go on at the same time.
@@ -124,6 +133,7 @@ async function startGateway(
     metrics: aggregator,
     identity: () => identity?.current() ?? null,
     ticketKeys: () => tickets.keys,
+    challenges: () => acme?.challenges() ?? [],
   })
   tickets.onChange((keys) => {
     pool.setTicketKeys(keys)
@@ -133,6 +143,8 @@ async function startGateway(
   })
   void atOnce.then(() => pool.kill())
 
+  const readExpiries = createExpiryReader((path) => readFile(path, 'utf8'))
+  let expiries: readonly CertificateExpiry[] = []
   const health = createHealth()
   const probe = createProcessProbe()
   const page = createMetricsPage({
@@ -151,10 +163,14 @@ async function startGateway(
         })),
       ],
       policies: policyProofs(controller.plan?.policies ?? null, pool.proofs()),
+      certificates: expiries,
+      acmeOrders: acme?.results ?? null,
+      now: Date.now(),
       process: probe.read(),
     }),
     refresh: async () => {
       await pool.stats()
+      expiries = await readExpiries(Object.values(controller.plan?.certificates ?? {}))
     },
   })
   const status = createStatusServer({
@@ -178,10 +194,11 @@ async function startGateway(
     page,
     log,
     identity,
+    acme,
     drain: () => process.kill(process.pid, 'SIGTERM'),
   })
   const close = async (): Promise<void> => {
-    await Promise.all([source.close(), saved.close(), admin.close(), status.close(), identity?.close()])
+    await Promise.all([source.close(), saved.close(), admin.close(), status.close(), identity?.close(), acme?.close()])
     probe.close()
     tickets.close()
   }
@@ -189,6 +206,8 @@ async function startGateway(
     listenOn('status', settings.status, (port, host) => status.listen(port, host)),
     listenOn('admin', settings.admin, (port, host) => admin.listen(port, host)),
     source.start().then(async () => {
+      // Before the first plan: what was issued is served from the first handshake on.
+      await acme?.start()
       if (store.wantsRestore() || source.isPartial()) await saved.restore((name) => source.isUnreadable(name))
     }),
   ]).catch(async (error: unknown) => {
@@ -219,11 +238,13 @@ async function startGateway(
       log.info('SIGHUP: reading the configuration again, reopening logs')
       pool.reopenLogs()
       void source.rescan()
+      acme?.retryNow()
     },
     async drain() {
       health.markDraining()
       controller.close()
-      await pool.drain()
+      // An order that is under way goes on where it stands after the next start.
+      await Promise.all([acme?.close(), pool.drain()])
       await close()
     },
   }
@@ -249,6 +270,7 @@ function dataPlaneSettings(settings: Settings): DataPlaneSettings {
     logLevel: settings.logLevel,
     rateLimits: { maxBuckets: settings.rateLimits.maxBuckets },
     policies: { staleKeysMaxAgeMs: settings.jwt.staleKeysMaxAge, keySetFolder: join(settings.state, 'key-sets') },
+    ordersCertificates: Object.keys(settings.acme.issuers).length > 0,
     egress: egress.listen === null ? null : egressSettings(settings),
   }
 }

@@ -66,8 +66,11 @@ export function certificateRows(body: unknown): Rows {
   return table<CertificateView>(itemsOf(body, 'certificates'), [
     ['name', ({ name }) => name],
     ['names', ({ subjectAltNames, subject, error }) => error ?? (list(subjectAltNames) || subject)],
+    ['source', ({ source }) => source],
     ['until', ({ notAfter }) => notAfter],
     ['days left', ({ daysLeft }) => daysLeft],
+    ['renewal', ({ renewalAt }) => renewalAt],
+    ['last error', ({ problem }) => problem],
     ['used by', ({ usedBy }) => list(usedBy)],
   ])
 }

@@ -10,7 +10,7 @@ export interface StatusSummary {
   /** `NUMBER-HASH` */
   readonly generation: string
   readonly workers: readonly (readonly [id: string, pid: string, generation: string, restarts: string])[]
-  /** Sources that cannot be read and listeners that are down, a line each. */
+  /** Sources that cannot be read, listeners that are down, certificates that cannot be issued; a line each. */
   readonly trouble: readonly string[]
   /** A line for each reason why an object was rejected. */
   readonly rejected: readonly string[]
@@ -43,6 +43,9 @@ export function summariseStatus(body: unknown): StatusSummary {
       ...itemsOf(status.listenersDown).map(
         ({ port, errors }) =>
           `the listener of port ${text(port)} is down: ${Array.isArray(errors) ? errors.join(', ') : '-'}`,
+      ),
+      ...itemsOf(status.certificates).map(
+        ({ name, issuer, lastError }) => `${text(name)} cannot be issued by ${text(issuer)}: ${text(lastError)}`,
       ),
     ],
     rejected: itemsOf(status.rejected).flatMap(({ problems }) =>

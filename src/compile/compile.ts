@@ -14,7 +14,8 @@ import { type PeerMtls, readPeerMtls } from './destinations/peer-mtls.ts'
 import type { CompileContext } from './context.ts'
 import { compileEgress, egressListener } from './egress/egress.ts'
 import { createEgressHosts, egressReferences } from './egress/hosts.ts'
-import { distinct } from './findings.ts'
+import { distinct, nameOf } from './findings.ts'
+import { type AcmeOrders, compileAcmeOrders, type IssuedCertificates, NOTHING_ISSUED } from './gateways/acme.ts'
 import { compileListeners } from './gateways/listeners.ts'
 import { placeServers, type PlacedServers } from './gateways/ports.ts'
 import { keepEqual, lastOf } from './memo.ts'
@@ -39,9 +40,10 @@ export interface Compiler {
   /**
    * Compiles a snapshot. Parts of the plan in which nothing changed since the last call are the same objects.
    *
+   * @param issued Certificates that authorities have issued; the same map while nothing in it changes.
    * @returns A plan in any case: what cannot be used is left out of it, and is a problem.
    */
-  compile(snapshot: Snapshot): Compilation
+  compile(snapshot: Snapshot, issued?: IssuedCertificates): Compilation
   /** Findings that change nothing in the plan; slower than {@link compile}, so not for every reload. */
   analyze(snapshot: Snapshot): readonly Problem[]
 }
@@ -56,9 +58,23 @@ export function createCompiler(options: CompileOptions): Compiler {
     const workload = createWorkload(options, gateways)
     return { workload, placed: placeServers(gateways, workload) }
   })
+  const keepOrders = keepEqual<AcmeOrders['orders']>()
+  const readOrders = lastOf((placed: PlacedServers, secrets: Snapshot['secrets']) => {
+    const names = new Set(secrets.map(nameOf))
+    const found = compileAcmeOrders(placed.ports, (name) => names.has(name), options)
+    return { ...found, orders: keepOrders(found.orders) }
+  })
   const buildListeners = lastOf(
-    (placed: PlacedServers, secrets: Snapshot['secrets'], configMaps: Snapshot['configMaps']) =>
-      compileListeners(placed.ports, secrets, configMaps, options),
+    (
+      placed: PlacedServers,
+      secrets: Snapshot['secrets'],
+      configMaps: Snapshot['configMaps'],
+      issued: IssuedCertificates,
+    ) => {
+      const { orders, problems } = readOrders(placed, secrets)
+      const built = compileListeners(placed.ports, { secrets, configMaps, orders, issued }, options)
+      return { ...built, orders, problems: [...problems, ...built.problems] }
+    },
   )
   const buildRegistry = createRegistryBuilder(options)
   const readServices = lastOf(
@@ -154,13 +170,14 @@ export function createCompiler(options: CompileOptions): Compiler {
   }
 
   return {
-    compile(snapshot) {
+    compile(snapshot, issued = NOTHING_ISSUED) {
       const { workload, placed, registry, rules, bound } = index(snapshot)
       const {
         listeners,
         certificates: presented,
+        orders,
         problems: listenerProblems,
-      } = buildListeners(placed, snapshot.secrets, snapshot.configMaps)
+      } = buildListeners(placed, snapshot.secrets, snapshot.configMaps, issued)
       const routeTables = tables.build(placed.ports, bound)
       const providers = readProviders(registry)
       const {
@@ -196,6 +213,7 @@ export function createCompiler(options: CompileOptions): Compiler {
           certificates,
           egress: egress?.plan ?? null,
           egressHosts: egress?.hosts ?? {},
+          ...(Object.keys(orders).length === 0 ? {} : { acme: orders }),
         },
         problems: distinct([
           ...placed.problems,

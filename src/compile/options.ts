@@ -93,8 +93,17 @@ export interface EgressOptions {
   readonly port: number
 }
 
+/** Authorities that certificates can be ordered from (`acme:` of the settings). */
+export interface AcmeOptions {
+  /** By name. */
+  readonly issuers: Readonly<Record<string, { readonly wildcards: boolean }>>
+  /** For Gateways that name none; null: those get no certificate. */
+  readonly defaultIssuer: string | null
+}
+
 export interface CompileOptions {
   readonly gateway: GatewayIdentity
+  readonly acme: AcmeOptions
   readonly mesh: MeshOptions
   /** Null: there is none. */
   readonly egress: EgressOptions | null
@@ -104,6 +113,7 @@ export interface CompileOptions {
 export function defaultCompileOptions(): CompileOptions {
   return {
     gateway: { namespace: 'istio-system', labels: null, locality: '', clusterDomain: 'cluster.local' },
+    acme: { issuers: {}, defaultIssuer: null },
     mesh: {
       rootNamespace: 'istio-system',
       trustDomain: 'cluster.local',

@@ -4,11 +4,12 @@
  */
 import type { Socket } from 'node:net'
 import type { TlsServerPlan } from '../plan/listener.ts'
+import type { ChallengeTable } from '../certificates/acme/challenge-table.ts'
 import { Acceptor } from './acceptor.ts'
 import { connectionFacts } from './connection-facts.ts'
 import { type HttpDeps, type Http1Limits, Http1Server } from './http1-server.ts'
 import { ListenerState } from './listener-state.ts'
-import type { HandshakeOptions } from './tls-server.ts'
+import type { HandshakeOptions, SecureConnection } from './tls-server.ts'
 import { TlsTerminator } from './tls-terminator.ts'
 
 /** Limits on clients. */
@@ -20,6 +21,8 @@ export interface DownstreamLimits extends Http1Limits {
 /** What a listener needs from the rest of a worker. */
 export interface ListenerDeps extends HttpDeps {
   readonly limits: DownstreamLimits
+  /** Answered in TLS handshakes; null: this gateway orders no certificates. */
+  readonly challenges: ChallengeTable | null
 }
 
 export interface ListenerOptions {
@@ -47,9 +50,10 @@ export class Listener {
     this.#http = http
     if ('tls' in route) {
       const options = { ...route.tls, alpn: ['http/1.1'] }
-      const terminator = new TlsTerminator(options, ({ socket, server, clientCertificate }) => {
+      const onSecure = ({ socket, server, clientCertificate }: SecureConnection) => {
         http.take(socket, connectionFacts(socket, clientCertificate), state.facts(true, server.plan.routeTable))
-      })
+      }
+      const terminator = new TlsTerminator(options, onSecure, deps.challenges)
       this.#tls = terminator
       this.#acceptor = new Acceptor({ maxConnections, allowHalfOpen: false }, (socket) => {
         terminator.take(socket)

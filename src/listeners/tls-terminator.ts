@@ -3,8 +3,10 @@
  * make the handshake.
  */
 import type { Socket } from 'node:net'
+import type { ChallengeTable } from '../certificates/acme/challenge-table.ts'
 import { peekClientHello } from '../lib/peek-client-hello.ts'
 import type { TlsServerPlan } from '../plan/listener.ts'
+import { AcmeChallenges } from './acme-challenges.ts'
 import type { HandshakeOptions, SecureConnection } from './tls-server.ts'
 import { TlsServers } from './tls-servers.ts'
 
@@ -19,10 +21,19 @@ const INTERNAL_ERROR = alert(80)
 
 export class TlsTerminator {
   readonly #servers: TlsServers
+  readonly #challenges: AcmeChallenges | null
 
-  /** @param onSecure Called once for every connection whose handshake succeeded; the others are closed. */
-  constructor(options: HandshakeOptions, onSecure: (connection: SecureConnection) => void) {
+  /**
+   * @param onSecure Called once for every connection whose handshake succeeded; the others are closed.
+   * @param challenges Null: this gateway orders no certificates.
+   */
+  constructor(
+    options: HandshakeOptions,
+    onSecure: (connection: SecureConnection) => void,
+    challenges: ChallengeTable | null,
+  ) {
     this.#servers = new TlsServers(options, onSecure)
+    this.#challenges = challenges === null ? null : new AcmeChallenges(challenges)
   }
 
   /** Handshakes from here on are made with these. */
@@ -40,6 +51,7 @@ export class TlsTerminator {
         return
       }
       const { serverName, ticketName } = peeked.hello
+      if (this.#challenges?.take(socket, peeked.hello) === true) return
       const server = this.#servers.find(serverName)
       const end = server?.end(ticketName) ?? null
       if (end === null) refuse(socket, server === null ? UNRECOGNIZED_NAME : INTERNAL_ERROR)

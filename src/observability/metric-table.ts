@@ -88,6 +88,18 @@ export const METRICS = {
     type: 'gauge',
     help: 'Security policies in force: proven ones were seen to refuse what they have to; failed ones do not.',
   },
+  sluice_certificate_expiry_seconds: {
+    labels: ['certificate'],
+    bound: 'one a certificate of the configuration',
+    type: 'gauge',
+    help: 'Seconds until the certificate expires; below 0: it has expired.',
+  },
+  sluice_acme_orders_total: {
+    labels: ['result'],
+    bound: 'one a result: success, failure, deferred',
+    type: 'counter',
+    help: 'Orders of certificates by result; "deferred": a limit, of the authority or our own, asked to wait.',
+  },
   sluice_downstream_connections_active: { ...SINGLE, type: 'gauge', help: 'Open connections from clients.' },
   sluice_egress_tunnels_active: { ...SINGLE, type: 'gauge', help: 'Open tunnels of the forward proxy.' },
   sluice_egress_destinations_active: {

@@ -2,6 +2,7 @@
  * The text of `/stats/prometheus`: prom-client's registry over the metrics' table, its values read when it is asked.
  */
 import { Registry, type Metric } from 'prom-client'
+import type { CertificateExpiry } from './certificate-expiry.ts'
 import type { MeshIdentity } from './mesh-identity.ts'
 import { BUCKET_BOUNDS, METRICS, REQUEST_LABELS, type MetricName, type SOURCE_LABELS } from './metric-table.ts'
 import type { PolicyProof } from '../plan/proof.ts'
@@ -21,6 +22,11 @@ export interface GatewayFacts {
   readonly reloads: Readonly<Record<string, number>>
   readonly listeners: readonly { readonly port: number; readonly up: boolean }[]
   readonly policies: readonly PolicyProof[]
+  readonly certificates: readonly CertificateExpiry[]
+  /** Orders of certificates by result; null: none are ever ordered. */
+  readonly acmeOrders: Readonly<Record<string, number>> | null
+  /** Milliseconds since 1970. */
+  readonly now: number
   /** The reading process' own figures, beside those of its workers. */
   readonly process: ProcessFacts | null
 }
@@ -106,6 +112,12 @@ const SAMPLES: Readonly<Record<MetricName, (scrape: Scrape) => readonly Sample[]
       value: facts.policies.filter((policy) => policy.state === state).length,
       labels: { state },
     })),
+  sluice_certificate_expiry_seconds: ({ facts }) =>
+    facts.certificates.map(({ name, notAfter }) => ({
+      value: Math.round((notAfter - facts.now) / 1000),
+      labels: { certificate: name },
+    })),
+  sluice_acme_orders_total: ({ facts }) => labelled('result', facts.acmeOrders ?? {}),
   sluice_downstream_connections_active: ({ totals }) => single(totals.downstreamConnections),
   sluice_egress_tunnels_active: ({ totals }) => (totals.egress === null ? [] : single(totals.egress.tunnels)),
   sluice_egress_destinations_active: ({ totals }) => (totals.egress === null ? [] : single(totals.egress.destinations)),

@@ -2,6 +2,7 @@
  * The plan: everything that the data plane needs to serve, as plain JSON-serialisable data with nothing left to look
  * up. Left of it the code knows Istio and no sockets, right of it sockets and no Istio.
  */
+import type { AcmeCertificatePlan } from './acme.ts'
 import type { ClusterPlan } from './cluster.ts'
 import type { EgressHostPlan, EgressPlan } from './egress.ts'
 import type { CertificatePlan, ListenerPlan } from './listener.ts'
@@ -71,4 +72,6 @@ export interface Plan {
   readonly egress: EgressPlan | null
   /** What it lets through, by host. */
   readonly egressHosts: Readonly<Record<string, EgressHostPlan>>
+  /** Certificates that have to be ordered and renewed, by name; absent: none. No worker is told of them. */
+  readonly acme?: Readonly<Record<string, AcmeCertificatePlan>>
 }

@@ -6,7 +6,7 @@ import type { RetryPolicySetting } from './special.ts'
 export type RetryPolicyOption = RetryPolicySetting & { readonly attempts: number }
 
 export function compileOptions(settings: Settings) {
-  const { mesh, upstream, downstream } = settings
+  const { acme, mesh, upstream, downstream } = settings
   const { gatewayTopology, proxyHeaders } = mesh.defaultConfig
   const retry = mesh.defaultHttpRetryPolicy
   const defaultHttpRetryPolicy: RetryPolicyOption | null = retry === null ? null : { attempts: 0, ...retry }
@@ -16,6 +16,15 @@ export function compileOptions(settings: Settings) {
       labels: settings.labels,
       locality: settings.locality ?? '',
       clusterDomain: settings.clusterDomain,
+    },
+    acme: {
+      defaultIssuer: acme.defaultIssuer,
+      issuers: Object.fromEntries(
+        Object.entries(acme.issuers).map(([name, { challenges, dns }]) => [
+          name,
+          { wildcards: challenges.includes('dns-01') && (dns.server !== null || dns.hook !== null) },
+        ]),
+      ),
     },
     mesh: {
       rootNamespace: mesh.rootNamespace,

@@ -3,7 +3,7 @@
  * carries what the reader, the reference page and the command line's help need: how text becomes a value, the default,
  * the unit and the range.
  */
-import { type TObject, type TProperties, type TUnsafe, Type } from 'typebox'
+import { type Static, type TObject, type TProperties, type TUnsafe, Type } from 'typebox'
 import { type Reading, type ReadValue, fail, ok, readDuration, readList, readMap, readWhole } from './values.ts'
 
 /** What is known about one setting beyond its type. */
@@ -45,6 +45,20 @@ export interface GroupFacts {
   readonly shorthand?: string
 }
 
+/** Levels of one shape, each under a name that the user chooses. Only the file can hold them. */
+export type GroupMap<Properties extends TProperties> = TUnsafe<
+  Readonly<Record<string, Static<TObject<Properties>>>>
+> & { readonly groupMap: GroupMapFacts<Properties> }
+
+export interface GroupMapFacts<Properties extends TProperties> {
+  /** What stands for the name in the reference page, for example `NAME`. */
+  readonly placeholder: string
+  /** What a name looks like, to end the sentence "expected …". */
+  readonly expected: string
+  readonly isName: (name: string) => boolean
+  readonly level: Group<Properties>
+}
+
 /** What every field may say about itself. */
 export interface Options {
   readonly served?: boolean
@@ -65,6 +79,17 @@ export function group<Properties extends TProperties>(
     ...(facts.shorthand === undefined ? {} : { shorthand: facts.shorthand }),
   }
   return Object.assign(Type.Object(properties, { additionalProperties: false, description }), { group: own })
+}
+
+/** Levels that all look like `level`, by names that `isName` accepts. */
+export function groupMap<Properties extends TProperties>(
+  level: Group<Properties>,
+  facts: Omit<GroupMapFacts<Properties>, 'level'>,
+): GroupMap<Properties> {
+  const json = { type: 'object', additionalProperties: level, description: level.group.description }
+  return Object.assign(Type.Unsafe<Readonly<Record<string, Static<TObject<Properties>>>>>(json), {
+    groupMap: { ...facts, level },
+  })
 }
 
 /** A field of any shape; the others below are made of it. */
@@ -250,6 +275,37 @@ export function texts(description: string, fallback: readonly string[], options?
       read: readList((item) => (typeof item === 'string' ? ok(item) : fail(expected)), expected),
       default: fallback,
       defaultText: code(`[${fallback.map((item) => JSON.stringify(item)).join(', ')}]`),
+      description,
+      expected,
+    },
+    options,
+  )
+}
+
+/** A list of some of these words, each once; in a flag or a variable they are separated by commas. */
+export function choices<const Words extends readonly string[]>(
+  description: string,
+  words: Words,
+  fallback: readonly Words[number][],
+  options?: Options,
+): Field<readonly Words[number][]> {
+  const expected = `a list of some of ${words.join(', ')}`
+  const read = readList<Words[number]>(
+    (item) => (words.includes(item as Words[number]) ? ok(item as Words[number]) : fail(expected)),
+    expected,
+  )
+  return field<readonly Words[number][]>(
+    { type: 'array', items: { enum: [...words] }, default: fallback },
+    {
+      read: (value, written) => {
+        const reading = read(value, written)
+        if (!reading.ok) return reading
+        return reading.value.length > 0 && new Set(reading.value).size === reading.value.length
+          ? reading
+          : fail(expected)
+      },
+      default: fallback,
+      defaultText: code(`[${fallback.join(', ')}]`),
       description,
       expected,
     },

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import { load as parseYaml } from 'js-yaml'
+import { contradictionsOf } from './acme-check.ts'
 import { readEnvironment, SETTINGS_VARIABLE } from './environment.ts'
 import { type SettingsIssue, SettingsError } from './issue.ts'
 import { linesOf } from './lines.ts'
@@ -59,7 +60,14 @@ export async function loadSettings(flags: LoadFlags, host: LoadHost): Promise<Lo
   const { file, text } = readSettingsFile(flags, overrides.get('config'), host)
   const parsed = parse(text, file)
   const { value, issues } = readSettings({ document: parsed, overrides })
-  const all = [...environment.issues, ...(await address(issues, file ?? SETTINGS_FILE, text))]
+  const contradictions = contradictionsOf(value.acme).map((found): Pending => ({
+    severity: 'error',
+    given: { kind: 'file' },
+    path: found.at.join('.'),
+    ...found,
+  }))
+  const pending = [...issues, ...contradictions]
+  const all = [...environment.issues, ...(await address(pending, file ?? SETTINGS_FILE, text))]
   if (all.some(({ severity }) => severity === 'error')) throw new SettingsError(all)
   return { settings: resolveSettings(value, host), file, issues: all }
 }

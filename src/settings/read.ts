@@ -4,7 +4,7 @@
  */
 import type { Static } from 'typebox'
 import { nearest } from '../lib/nearest.ts'
-import { type Field, type Group, isRecord } from './fields.ts'
+import { type Field, type Group, type GroupMap, isRecord } from './fields.ts'
 import type { Given, SettingsIssue } from './issue.ts'
 import { settingsSchema } from './schema.ts'
 
@@ -42,17 +42,22 @@ export interface Leaf {
 }
 
 // Every level of the schema is made by `group` and `field`, which TypeBox's own types do not show.
-type Node = Group<Record<string, never>> | Field<unknown>
+type Node = Group<Record<string, never>> | GroupMap<Record<string, never>> | Field<unknown>
 
-/** All settings in the order of the schema. */
+/** All settings in the order of the schema, without those below names that the user chooses. */
 export function leaves(node: unknown = settingsSchema, path: readonly string[] = []): readonly Leaf[] {
   const known = node as Node
+  if (isGroupMap(known)) return []
   if (!isGroup(known)) return [{ path, field: known }]
   return Object.entries(known.properties).flatMap(([key, child]) => leaves(child, [...path, key]))
 }
 
 export function isGroup(node: unknown): node is Group<Record<string, never>> {
   return isRecord(node) && 'group' in node
+}
+
+export function isGroupMap(node: unknown): node is GroupMap<Record<string, never>> {
+  return isRecord(node) && 'groupMap' in node
 }
 
 export function readSettings({ document, overrides }: ReadInput): ReadResult {
@@ -81,9 +86,26 @@ export function readSettings({ document, overrides }: ReadInput): ReadResult {
     for (const [key, child] of Object.entries(properties) as [string, Node][]) {
       const value = Object.hasOwn(given, key) ? given[key] : undefined
       const at = [...path, key]
-      result[key] = isGroup(child)
-        ? readGroup(child, levelOf(value, at, child.group.shorthand), at, facts.tolerant)
-        : readField(child, value, at)
+      if (isGroup(child)) result[key] = readGroup(child, levelOf(value, at, child.group.shorthand), at, facts.tolerant)
+      else if (isGroupMap(child)) result[key] = readGroupMap(child, levelOf(value, at, undefined), at, facts.tolerant)
+      else result[key] = readField(child, value, at)
+    }
+    return result
+  }
+
+  function readGroupMap(
+    { groupMap }: GroupMap<Record<string, never>>,
+    given: Readonly<Record<string, unknown>>,
+    path: readonly string[],
+    tolerant: boolean,
+  ): Record<string, unknown> {
+    const result: Record<string, unknown> = {}
+    for (const [name, value] of Object.entries(given)) {
+      const at = [...path, name]
+      const { level } = groupMap
+      if (groupMap.isName(name))
+        result[name] = readGroup(level, levelOf(value, at, level.group.shorthand), at, tolerant)
+      else issues.push(inFile(at, `expected ${groupMap.expected}, found ${describe(name)}.`))
     }
     return result
   }

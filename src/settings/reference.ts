@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { variableOf } from './environment.ts'
-import { type Field, type Group, code } from './fields.ts'
-import { isGroup } from './read.ts'
+import { type Field, type Group, type GroupMap, code } from './fields.ts'
+import { isGroup, isGroupMap } from './read.ts'
 import { settingsSchema } from './schema.ts'
 
 const INTRODUCTION = `# Settings
@@ -51,13 +51,20 @@ export function settingsReference(): string {
 
 type AnyGroup = Group<Record<string, never>>
 
-/** One table for the fields of a level, then a section for each level below it. */
-function section(parts: string[], { properties, group }: AnyGroup, path: readonly string[]): void {
+type AnyNode = AnyGroup | GroupMap<Record<string, never>> | Field<unknown>
+
+/**
+ * One table for the fields of a level, then a section for each level below it.
+ *
+ * @param named The level is below a name that the user chooses: only the file can hold it.
+ */
+function section(parts: string[], { properties, group }: AnyGroup, path: readonly string[], named = false): void {
   if (path.length > 0) parts.push(`## \`${path.join('.')}\`\n\n${group.description}\n`)
-  const entries = Object.entries(properties) as [string, AnyGroup | Field<unknown>][]
-  const rows = entries.flatMap(([key, node]) =>
-    isGroup(node) ? smallGroup(node, [...path, key]) : [row(node, [...path, key], key)],
-  )
+  const entries = Object.entries(properties) as [string, AnyNode][]
+  const rows = entries.flatMap(([key, node]) => {
+    if (isGroupMap(node)) return []
+    return isGroup(node) ? smallGroup(node, [...path, key], named) : [row(node, [...path, key], key, named)]
+  })
   if (rows.length > 0) {
     parts.push(['| setting | default | meaning | also as |', '| --- | --- | --- | --- |', ...rows, ''].join('\n'))
   }
@@ -67,7 +74,9 @@ function section(parts: string[], { properties, group }: AnyGroup, path: readonl
     )
   }
   for (const [key, node] of entries) {
-    if (isGroup(node) && !isSmall(node, [...path, key])) section(parts, node, [...path, key])
+    const below = [...path, key]
+    if (isGroupMap(node)) section(parts, node.groupMap.level, [...below, node.groupMap.placeholder], true)
+    else if (isGroup(node) && !isSmall(node, below)) section(parts, node, below, named)
   }
 }
 
@@ -77,17 +86,17 @@ function isSmall({ properties }: AnyGroup, path: readonly string[]): boolean {
   return path.length > 1 && fields.length <= 2 && !fields.some(isGroup)
 }
 
-function smallGroup(node: AnyGroup, path: readonly string[]): readonly string[] {
+function smallGroup(node: AnyGroup, path: readonly string[], named: boolean): readonly string[] {
   if (!isSmall(node, path)) return []
   const name = path.at(-1) ?? ''
   return Object.entries(node.properties).map(([key, child]) => {
-    return row(child as Field<unknown>, [...path, key], `${name}.${key}`, node.group.description)
+    return row(child as Field<unknown>, [...path, key], `${name}.${key}`, named, node.group.description)
   })
 }
 
-function row({ setting }: Field<unknown>, path: readonly string[], name: string, context = ''): string {
+function row({ setting }: Field<unknown>, path: readonly string[], name: string, named: boolean, context = ''): string {
   const notes = [...(setting.served ? [] : ['**No effect yet.**']), ...(setting.secret ? ['Never printed.'] : [])]
-  const variable = variableOf({ path, field: { setting } as Field<unknown> })
+  const variable = named ? undefined : variableOf({ path, field: { setting } as Field<unknown> })
   const given = [setting.flag, variable, setting.istioEnv].filter((way) => way !== undefined).map(code)
   const takes = setting.expected === 'text' ? '' : `Takes ${setting.expected}.`
   const meaning = [context, setting.description, takes, ...notes].filter((part) => part !== '').join(' ')

@@ -4,6 +4,7 @@
  * start: a change of any of them needs a restart.
  */
 import type { Static } from 'typebox'
+import { acmeSchema } from './acme.ts'
 import {
   choice,
   duration,
@@ -166,6 +167,7 @@ export const settingsSchema = group('Everything that is not a resource.', {
   metrics,
   rateLimits,
   redis,
+  acme: acmeSchema,
   identity: identitySchema,
   mesh: meshSchema,
 })

@@ -148,6 +148,43 @@ export function secretUrl(
   )
 }
 
+/** A URL that has to be HTTPS: what is asked there decides whom the world believes. */
+export function httpsUrl(description: string, fallback: string, options?: Options): Field<string> {
+  const expected = 'a URL that starts with https://'
+  return field(
+    { type: 'string', default: fallback },
+    {
+      read: (value) => {
+        const url = typeof value === 'string' ? URL.parse(value) : null
+        return url?.protocol === 'https:' ? ok(value as string) : fail(expected)
+      },
+      default: fallback,
+      defaultText: code(fallback),
+      description,
+      expected,
+    },
+    options,
+  )
+}
+
+/** Base64 or base64url of a key, so its value is never printed. Null: none. */
+export function secretKey(description: string, options?: Options): Field<Redacted | null> {
+  const expected = 'a key in base64 or base64url'
+  return field<Redacted | null>(
+    { type: 'string' },
+    {
+      read: (value) =>
+        typeof value === 'string' && /^[A-Za-z0-9+/_-]+={0,2}$/.test(value) ? ok(new Redacted(value)) : fail(expected),
+      default: null,
+      defaultText: 'none',
+      description,
+      expected,
+      secret: true,
+    },
+    options,
+  )
+}
+
 /** The name of an HTTP header in lower case (RFC 9110 section 5.1: a token), or `off`, which is null. */
 export function headerNameOrOff(description: string, options?: Options): Field<string | null> {
   const expected = 'off, or the name of a header'

@@ -21,6 +21,8 @@ export interface ControllerOptions {
   readonly source: PlanSource
   readonly bindings: Bindings
   readonly apply: (message: ApplyMessage) => Promise<void>
+  /** Told of every plan once the workers have it. */
+  readonly onInForce?: (plan: Plan) => void
   readonly log: Logger
 }
 
@@ -144,10 +146,14 @@ export class Controller {
       this.#parts = parts
       this.#plan = plan
       this.#problems = problems
-      if (set.length === 0 && update.remove.length === 0 && this.#generation.number > 0) return
+      if (set.length === 0 && update.remove.length === 0 && this.#generation.number > 0) {
+        this.#options.onInForce?.(plan)
+        return
+      }
       this.#generation = { number: this.#generation.number + 1, hash: contentHash(parts), since: Date.now() }
       await this.#options.apply(this.#message({ set, remove: update.remove }))
       this.reloads.success++
+      this.#options.onInForce?.(plan)
       this.#releaseLater(parts.size + WRITTEN * set.length)
       this.#options.log.info(
         {

@@ -5,6 +5,8 @@
  */
 import { hostname } from 'node:os'
 import { getCACertificates } from 'node:tls'
+import type { ChallengeAnswer } from '../certificates/acme/challenge-answer.ts'
+import { ChallengeTable } from '../certificates/acme/challenge-table.ts'
 import { MaterialStore } from '../certificates/material-store.ts'
 import type { TicketKeys } from '../certificates/ticket-keys.ts'
 import { createRemoteIdentity, type RemoteIdentity } from '../certificates/mesh/remote-identity.ts'
@@ -90,6 +92,8 @@ export class DataPlane {
   readonly #egress: WorkerEgress | null
   /** The policies are those that were proven last. */
   #isProven = true
+  /** Null: this gateway orders no certificates. */
+  readonly #challenges: ChallengeTable | null
   #mesh: MeshPlan | null = null
   #epoch: Epoch | null = null
   #accessLog: AccessLogger | null = null
@@ -173,8 +177,10 @@ export class DataPlane {
       locate: (exchange) => this.#virtualHost(exchange)?.locate(exchange) ?? null,
       rateLimits: this.#rateLimits,
     })
+    this.#challenges = settings.ordersCertificates ? new ChallengeTable() : null
     this.#listenerDeps = {
       limits: settings.limits,
+      challenges: this.#challenges,
       epoch: () => this.#epoch!,
       serve: (exchange) => {
         this.#serve(exchange)
@@ -280,6 +286,11 @@ export class DataPlane {
     this.#ticketKeys = keys
   }
 
+  /** Answers these challenges of authorities, and no others. */
+  setChallenges(answers: readonly ChallengeAnswer[]): void {
+    this.#challenges?.replace(answers)
+  }
+
   reopenLogs(): void {
     this.#accessLog?.reopen()
     this.#egress?.reopenLogs()
@@ -312,6 +323,10 @@ export class DataPlane {
   #serve(exchange: Exchange): void {
     if (!this.#rateLimits.isEmpty) this.#rateLimits.distrust(exchange)
     if (exchange.epoch.mesh.closedBy.length > 0) sendLocalReply(exchange, CLOSED)
+    // Before all policies and redirects: without the answer there would be no certificate for what they guard.
+    const challenge = this.#challenges?.http(exchange.path) ?? null
+    if (challenge !== null) sendLocalReply(exchange, { status: 200, body: challenge, details: 'acme_http_01' })
+    else if (exchange.epoch.mesh.closedBy.length > 0) sendLocalReply(exchange, CLOSED)
     else this.#policies.serve(exchange)
   }
 

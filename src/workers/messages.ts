@@ -1,4 +1,5 @@
 /** What the primary and its workers tell each other. Sent by structured clone, so texts stay texts. */
+import type { ChallengeAnswer } from '../certificates/acme/challenge-answer.ts'
 import type { MeshCertificate } from '../certificates/mesh-identity.ts'
 import type { TicketKeys } from '../certificates/ticket-keys.ts'
 import type { EgressSettings } from '../egress/proxy.ts'
@@ -32,6 +33,8 @@ export interface DataPlaneSettings {
   readonly rateLimits: RateLimitSettings
   /** The explicit forward proxy; null: there is none. */
   readonly egress: EgressDataPlaneSettings | null
+  /** Whether there is any issuer: else nobody ever asks for a challenge. */
+  readonly ordersCertificates: boolean
 }
 
 export interface RateLimitSettings {
@@ -67,6 +70,8 @@ export type ToWorker =
   /** The gateway's own certificate in its mesh; null: it has none at present. */
   | { readonly type: 'identity'; readonly certificate: MeshCertificate | null }
   | { readonly type: 'ticket-keys'; readonly keys: TicketKeys }
+  /** All challenges that are to be answered from now on; it says `challenges-answered` when they are. */
+  | { readonly type: 'challenges'; readonly id: number; readonly answers: readonly ChallengeAnswer[] }
   | { readonly type: 'stats'; readonly id: number }
   | { readonly type: 'log-level'; readonly level: LogLevel }
   | { readonly type: 'reopen-logs' }
@@ -95,3 +100,4 @@ export type FromWorker =
   /** An update failed half-way: a fault of this program, not of the configuration. */
   | { readonly type: 'not-applied'; readonly generation: number; readonly reason: string }
   | { readonly type: 'stats'; readonly id: number; readonly stats: WorkerStats }
+  | { readonly type: 'challenges-answered'; readonly id: number }

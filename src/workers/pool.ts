@@ -6,6 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { TicketKeys } from '../certificates/ticket-keys.ts'
+import type { ChallengeAnswer } from '../certificates/acme/challenge-answer.ts'
 import type { MeshCertificate } from '../certificates/mesh-identity.ts'
 import type { Logger, LogLevel } from '../observability/logger.ts'
 import type { MetricsAggregator } from '../observability/metrics-aggregator.ts'
@@ -42,6 +43,8 @@ export interface PoolOptions {
   readonly identity: () => MeshCertificate | null
   /** What seals the tickets of TLS sessions, for a new worker. */
   readonly ticketKeys: () => TicketKeys
+  /** Challenges of authorities that are answered now, for a new worker. */
+  readonly challenges: () => readonly ChallengeAnswer[]
 }
 
 interface Slot {
@@ -76,6 +79,7 @@ export class WorkerPool {
   #ending = false
   #questions = 0
   readonly #answers = new Map<number, (stats: WorkerStats) => void>()
+  readonly #confirmations = new Map<number, () => void>()
 
   constructor(options: PoolOptions) {
     this.#options = options
@@ -140,6 +144,26 @@ export class WorkerPool {
     this.#broadcast({ type: 'ticket-keys', keys })
   }
 
+  /** Resolves when every worker answers these challenges, and no others, or has had a second to do so. */
+  async setChallenges(answers: readonly ChallengeAnswer[]): Promise<void> {
+    await Promise.all(
+      this.#slots.map(async ({ child }) => {
+        if (child === null) return
+        const id = ++this.#questions
+        await new Promise<void>((resolve) => {
+          const finish = () => {
+            clearTimeout(timer)
+            this.#confirmations.delete(id)
+            resolve()
+          }
+          const timer = setTimeout(finish, STATS_TIMEOUT_MS)
+          this.#confirmations.set(id, finish)
+          tell(child, { type: 'challenges', id, answers })
+        })
+      }),
+    )
+  }
+
   setLogLevel(level: LogLevel): void {
     this.#broadcast({ type: 'log-level', level })
   }
@@ -202,6 +226,7 @@ export class WorkerPool {
     tell(child, { type: 'start', settings: this.#options.settings })
     tell(child, { type: 'identity', certificate: this.#options.identity() })
     tell(child, { type: 'ticket-keys', keys: this.#options.ticketKeys() })
+    tell(child, { type: 'challenges', id: 0, answers: this.#options.challenges() })
     const current = this.#options.current()
     if (current !== null) tellPlan(slot, current)
   }
@@ -218,6 +243,10 @@ export class WorkerPool {
       for (const { state, because, ...policy } of message.proofs) {
         if (state === 'failed') this.#options.log.error({ ...policy, because }, 'a security policy is not enforced')
       }
+      return
+    }
+    if (message.type === 'challenges-answered') {
+      this.#confirmations.get(message.id)?.()
       return
     }
     slot.answered = message.generation

@@ -20,6 +20,11 @@ process.on('message', (message: ToWorker) => {
     if (plane !== null) send({ type: 'stats', id: message.id, stats: plane.stats() })
     return
   }
+  if (message.type === 'challenges' && plane !== null) {
+    // Nor must an authority: a plan of many listeners may take longer than it waits.
+    answerChallenges(plane, message)
+    return
+  }
   queue = queue
     .then(() => carryOut(message))
     .catch((error: unknown) => {
@@ -34,6 +39,11 @@ process.on('SIGHUP', () => {})
 process.on('disconnect', () => {
   process.exit(1)
 })
+
+function answerChallenges(to: DataPlane, { id, answers }: Extract<ToWorker, { readonly type: 'challenges' }>): void {
+  to.setChallenges(answers)
+  send({ type: 'challenges-answered', id })
+}
 
 async function carryOut(message: ToWorker): Promise<void> {
   switch (message.type) {
@@ -66,6 +76,9 @@ async function carryOut(message: ToWorker): Promise<void> {
       return
     case 'ticket-keys':
       plane?.setTicketKeys(message.keys)
+      return
+    case 'challenges':
+      answerChallenges(plane!, message)
       return
     case 'log-level':
       log.level = message.level

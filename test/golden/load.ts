@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadAll } from 'js-yaml'
 import {
+  type AcmeOptions,
   type CompileOptions,
   defaultCompileOptions,
   type GatewayIdentity,
@@ -71,16 +72,22 @@ function toSnapshot(
   return { ...EMPTY_SNAPSHOT, ...fields, rejectedSecurityPolicies }
 }
 
-/** `settings.yaml` holds parts of `CompileOptions`: `gateway`, `mesh` and `egress`. */
+/** `settings.yaml` holds parts of `CompileOptions`: `gateway`, `acme`, `mesh` and `egress`. */
 export function readSettings({ folder }: GoldenCase): CompileOptions {
   const defaults = defaultCompileOptions()
   const file = join(folder, 'settings.yaml')
   if (!existsSync(file)) return defaults
   const [settings] = readYaml(file) as [
-    { gateway?: Partial<GatewayIdentity>; mesh?: Partial<MeshOptions>; egress?: CompileOptions['egress'] },
+    {
+      gateway?: Partial<GatewayIdentity>
+      acme?: Partial<AcmeOptions>
+      mesh?: Partial<MeshOptions>
+      egress?: CompileOptions['egress']
+    },
   ]
   return {
     gateway: { ...defaults.gateway, ...settings.gateway },
+    acme: { ...defaults.acme, ...settings.acme },
     mesh: { ...defaults.mesh, ...settings.mesh },
     egress: settings.egress ?? null,
   }

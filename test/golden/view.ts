@@ -24,7 +24,7 @@ const CLUSTER_DEFAULTS: Partial<ClusterPlan> = {
 }
 
 export function viewPlan(plan: Plan): unknown {
-  const { mesh, policies, rateLimits, listeners, routeTables, clusters, certificates, egress, egressHosts } = plan
+  const { mesh, policies, rateLimits, listeners, routeTables, clusters, certificates, acme, egress, egressHosts } = plan
   const { mesh: defaults, policies: noPolicies } = compile(EMPTY_SNAPSHOT, defaultCompileOptions()).plan
   const changed = without(mesh, defaults)
   return plain({
@@ -39,6 +39,7 @@ export function viewPlan(plan: Plan): unknown {
     clusters: mapValues(clusters, viewCluster),
     ...(Object.keys(certificates).length === 0 ? {} : { certificates: mapValues(certificates, viewCertificate) }),
     ...(egress === null ? {} : { egress: viewEgress(egress), egressHosts: mapValues(egressHosts, viewEgressHost) }),
+    ...(acme === undefined ? {} : { acme }),
   })
 }
 

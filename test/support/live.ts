@@ -7,9 +7,11 @@ import { createServer, type IncomingMessage, request, type RequestListener, type
 import { type AddressInfo, connect } from 'node:net'
 import { loadAll } from 'js-yaml'
 import { createCompiler } from '../../src/compile/compile.ts'
+import type { IssuedCertificates } from '../../src/compile/gateways/acme.ts'
 import { type CompileOptions, defaultCompileOptions, type MeshOptions } from '../../src/compile/options.ts'
 import { createLogger } from '../../src/observability/logger.ts'
 import { contentHash, nextParts, type Parts } from '../../src/plan/parts.ts'
+import type { Plan } from '../../src/plan/plan.ts'
 import type { Problem } from '../../src/plan/problem.ts'
 import { parseObject } from '../../src/resources/parse.ts'
 import { createResourceStore } from '../../src/resources/store.ts'
@@ -24,6 +26,10 @@ export interface LiveGateway {
   readonly port: (serverPort?: number) => number
   /** Other resources from here on. */
   readonly apply: (yaml: string) => Promise<readonly Problem[]>
+  /** Certificates that an authority has issued, from here on. */
+  readonly issue: (issued: IssuedCertificates) => Promise<readonly Problem[]>
+  /** The plan in force. */
+  readonly plan: () => Plan
   readonly stop: () => Promise<void>
 }
 
@@ -63,6 +69,7 @@ export async function startGateway(
       rateLimits: { maxBuckets: 100_000 },
       policies: { staleKeysMaxAgeMs: 3_600_000, keySetFolder: null },
       egress: null,
+      ordersCertificates: false,
       ...settings,
     },
     createLogger({ level: 'silent' }),
@@ -74,9 +81,16 @@ export async function startGateway(
   let generation = 0
   let states: ListenerState[] = []
 
+  let issued: IssuedCertificates = new Map()
+  let current: Plan | null = null
+
   const apply = async (text: string): Promise<readonly Problem[]> => {
     store.apply([{ source: 'test', documents: loadAll(text).map((document) => parseObject(document)), complete: true }])
-    const { plan, problems } = compiler.compile(store.snapshot())
+    return bringInForce()
+  }
+  const bringInForce = async (): Promise<readonly Problem[]> => {
+    const { plan, problems } = compiler.compile(store.snapshot(), issued)
+    current = plan
     const { parts: next, update } = nextParts(plan, parts)
     parts = next
     generation++
@@ -94,6 +108,11 @@ export async function startGateway(
       return Number(/\d+$/.exec(state.address)![0])
     },
     apply,
+    issue: (certificates) => {
+      issued = certificates
+      return bringInForce()
+    },
+    plan: () => current!,
     stop: () => plane.drain(),
   }
 }

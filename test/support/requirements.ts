@@ -24,6 +24,9 @@ export const REQUIREMENTS = [
     ],
   },
   { command: 'curl', debianPackage: 'curl', neededBy: ['test/integration/gateway-tls.test.ts'] },
+  { command: 'pebble', debianPackage: 'pebble', neededBy: ['test/integration/acme'] },
+  { command: 'pebble-challtestsrv', debianPackage: 'pebble', neededBy: ['test/integration/acme'] },
+  { command: 'named', debianPackage: 'bind9', neededBy: ['test/integration/acme'] },
   { command: 'nginx', debianPackage: 'nginx-light', neededBy: ['test/integration/upstream-tls.test.ts'] },
 ] as const satisfies readonly Requirement[]
 

@@ -88,7 +88,14 @@ function fromSecret(server: GatewayServer, reference: Credential, objects: Crede
   if (name === undefined) return { name: credential, failure: refused(server, reference, objects) }
   const entries = objects.secret(name)
   const consequence = `so TLS handshakes for ${listed(server.hosts.map(({ host }) => host))} fail`
-  if (entries === undefined) return { name, failure: secretNotFound(server, reference, objects, name, consequence) }
+  if (entries === undefined) {
+    return (
+      ordered(server, reference, objects, name, consequence) ?? {
+        name,
+        failure: secretNotFound(server, reference, objects, name, consequence),
+      }
+    )
+  }
   const pair = keyPairOf(entries)
   if (typeof pair === 'string') {
     return { name, failure: unusable(server, reference, `Secret ${name} holds no key pair: ${pair}`, consequence) }
@@ -102,6 +109,28 @@ function fromSecret(server: GatewayServer, reference: Credential, objects: Crede
     certificate,
     failure: unusable(server, reference, `Secret ${name} holds no key pair: ${flaw}`, consequence),
   }
+}
+
+/** What an authority has issued in the place of a Secret, or will. */
+function ordered(
+  { gateway }: GatewayServer,
+  { pointer }: Credential,
+  objects: CredentialObjects,
+  name: string,
+  consequence: string,
+): Found | undefined {
+  const order = objects.order(name)
+  const issued = objects.issued(name)
+  if (order === undefined) return undefined
+  if (issued !== undefined) {
+    const { certificateChain, privateKey } = issued
+    return { name, certificate: { name, certificateChain, privateKey } }
+  }
+  const failure = problem('warning', gateway, pointer, {
+    code: 'gateway/certificate-pending',
+    message: `${name} has not been issued by ${order.issuer} yet, ${consequence}`,
+  })
+  return { name, failure }
 }
 
 /** Whether a pair fits is checked where the Secret is read; here is told what does not even look like one. */

@@ -1,11 +1,22 @@
 /** Objects that credentials of a Gateway's servers name, and what can be wrong with such a name. */
+import type { AcmeCertificatePlan } from '../../plan/acme.ts'
 import type { Problem } from '../../plan/problem.ts'
 import type { ConfigMap } from '../../resources/config-map.ts'
 import type { Secret } from '../../resources/secret.ts'
 import { type Entries, entriesOfConfigMap, entriesOfSecret } from '../credentials.ts'
 import { nameOf, problem } from '../findings.ts'
+import type { AcmeOrders, IssuedCertificate, IssuedCertificates } from './acme.ts'
 import type { Credential } from './certificates.ts'
 import type { GatewayServer } from './server.ts'
+
+/** Where credentials may be found. */
+export interface CredentialSources {
+  readonly secrets: readonly Secret[]
+  readonly configMaps: readonly ConfigMap[]
+  /** What is ordered where there is no Secret. */
+  readonly orders: AcmeOrders['orders']
+  readonly issued: IssuedCertificates
+}
 
 export interface CredentialObjects {
   /** The gateway workload's: a bare credential name is looked up there, wherever the Gateway is. */
@@ -14,13 +25,16 @@ export interface CredentialObjects {
   secret(name: string): Entries | undefined
   /** The same of a ConfigMap. */
   configMap(name: string): Entries | undefined
+  /** An order that takes the place of a Secret, by the Secret's `NAMESPACE/NAME`. */
+  order(name: string): AcmeCertificatePlan | undefined
+  /** What it got so far. */
+  issued(name: string): IssuedCertificate | undefined
   /** `NAMESPACE/NAME` of a Secret of that name in whichever namespace. */
   elsewhere(name: string): string | undefined
 }
 
 export function credentialObjects(
-  secrets: readonly Secret[],
-  configMaps: readonly ConfigMap[],
+  { secrets, configMaps, orders, issued }: CredentialSources,
   namespace: string,
 ): CredentialObjects {
   const secretsByName = new Map(secrets.map((secret) => [nameOf(secret), secret]))
@@ -35,6 +49,8 @@ export function credentialObjects(
       const configMap = configMapsByName.get(name)
       return configMap === undefined ? undefined : entriesOfConfigMap(configMap)
     },
+    order: (name) => orders[name],
+    issued: (name) => issued.get(name),
     elsewhere: (name) => {
       const found = secrets.find(({ metadata }) => metadata.name === name)
       return found === undefined ? undefined : nameOf(found)

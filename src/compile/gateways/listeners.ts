@@ -5,13 +5,11 @@
  */
 import type { CertificatePlan, ListenerPlan } from '../../plan/listener.ts'
 import type { Problem } from '../../plan/problem.ts'
-import type { ConfigMap } from '../../resources/config-map.ts'
-import type { Secret } from '../../resources/secret.ts'
 import { problem } from '../findings.ts'
 import type { CompileOptions } from '../options.ts'
 import { certificatesOf } from './certificates.ts'
 import { clientCertificatesOf } from './client-certificates.ts'
-import { credentialObjects } from './credential-problems.ts'
+import { type CredentialSources, credentialObjects } from './credential-problems.ts'
 import type { GatewayPort, PlacedServer } from './ports.ts'
 import { tlsServer, versionProblems } from './tls-server.ts'
 
@@ -23,14 +21,13 @@ export interface Listeners {
 
 export function compileListeners(
   ports: readonly GatewayPort[],
-  secrets: readonly Secret[],
-  configMaps: readonly ConfigMap[],
+  sources: CredentialSources,
   { gateway, mesh }: CompileOptions,
 ): Listeners {
   const listeners: Record<string, ListenerPlan> = {}
   const certificates: Record<string, CertificatePlan> = {}
   const problems: Problem[] = []
-  const objects = credentialObjects(secrets, configMaps, gateway.namespace)
+  const objects = credentialObjects(sources, gateway.namespace)
   for (const { name, port, bind, servers } of ports) {
     const first = servers[0]
     // A port with nothing to serve stays closed.

@@ -233,6 +233,33 @@ for (const [name, { until, health, shown }] of Object.entries(judgements)) {
   })
 }
 
+test('/certs and /status tell of certificates that are ordered, issued yet or not', async () => {
+  const order = { issuer: 'main', hosts: ['shop.test'], failures: 0, nextAttemptAt: 1_800_000_000_000 }
+  const failing = { ...order, name: 'istio-system/new', notAfter: null, lastError: 'no way', failures: 3 }
+  const { json } = await start({
+    orderedCertificates: () => [
+      { ...order, name: 'istio-system/shop-cert', notAfter: 1_900_000_000_000, lastError: null },
+      failing,
+    ],
+  })
+  const { certificates } = await json<{ certificates: CertificateView[] }>('/certs')
+  const shop = certificates.find(({ name }) => name === 'istio-system/shop-cert')
+  assert.deepEqual(
+    [shop?.source, shop?.hosts, shop?.renewalAt],
+    ['acme:main', ['shop.test'], '2027-01-15T08:00:00.000Z'],
+  )
+  assert.deepEqual(certificates.at(-1), {
+    name: 'istio-system/new',
+    usedBy: [],
+    source: 'acme:main',
+    hosts: ['shop.test'],
+    renewalAt: '2027-01-15T08:00:00.000Z',
+    problem: 'no way',
+    error: 'it has not been issued yet: no way',
+  })
+  assert.deepEqual((await json<{ certificates: unknown[] }>('/status')).certificates, [failing])
+})
+
 test('/certs tells names and expiry, who presents a certificate, and why one cannot be read', async () => {
   const { json } = await start()
   const { certificates } = await json<{ certificates: CertificateView[] }>('/certs')
@@ -241,6 +268,7 @@ test('/certs tells names and expiry, who presents a certificate, and why one can
   assert.deepEqual(rest, {
     name: 'istio-system/shop-cert',
     usedBy: ['istio-system/edge/https'],
+    source: 'Secret',
     subject: 'CN=shop.test, O=Shop',
     issuer: 'CN=shop.test, O=Shop',
     subjectAltNames: ['DNS:shop.test', 'DNS:*.shop.test'],
@@ -251,6 +279,7 @@ test('/certs tells names and expiry, who presents a certificate, and why one can
   assert.deepEqual(certificates[1], {
     name: 'istio-system/broken',
     usedBy: [],
+    source: 'Secret',
     error: 'there is no PEM certificate in it',
   })
 })

@@ -21,6 +21,9 @@ const FACTS: GatewayFacts = {
     { port: 80, up: true },
     { port: 443, up: false },
   ],
+  certificates: [{ name: 'edge/shop', notAfter: 90_000 }],
+  acmeOrders: { success: 2, failure: 1, deferred: 0 },
+  now: 30_000,
   process: null,
 }
 
@@ -367,6 +370,8 @@ test('the page tells what the gateway is and has in force', async () => {
       ['443', 0],
     ],
   )
+  assert.equal(total(samples, 'sluice_certificate_expiry_seconds', { certificate: 'edge/shop' }), 60)
+  assert.equal(total(samples, 'sluice_acme_orders_total', { result: 'success' }), 2)
   assert.equal(total(samples, 'process_resident_memory_bytes', { worker: '1' }), 1e8)
   assert.equal(total(samples, 'process_resident_memory_bytes', { worker: 'primary' }), 1e8)
   assert.equal(total(samples, 'nodejs_eventloop_lag_max_seconds', { worker: '1' }), 0.03)

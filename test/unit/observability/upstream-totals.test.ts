@@ -12,6 +12,9 @@ const FACTS = {
   policies: [],
   reloads: {},
   listeners: [],
+  certificates: [],
+  acmeOrders: null,
+  now: 0,
   process: null,
 }
 
