@@ -32,6 +32,7 @@ import { CommandFailure } from './exit.ts'
 import { createAcme } from './gateway-acme.ts'
 import { createAdmin } from './gateway-admin.ts'
 import type { GatewayHooks, RunGateway } from './gateway-hooks.ts'
+import { redisSettings } from './redis-settings.ts'
 import { meshIdentity, ownAddress } from './gateway-identity.ts'
 
 export const runGateway: RunGateway = async (settings, hooks) => {
@@ -268,6 +269,7 @@ function dataPlaneSettings(settings: Settings): DataPlaneSettings {
     maxSeries: metrics.maxSeries,
     seriesIdleMs: metrics.idleExpiry,
     logLevel: settings.logLevel,
+    redis: redisSettings(settings),
     rateLimits: { maxBuckets: settings.rateLimits.maxBuckets },
     policies: { staleKeysMaxAgeMs: settings.jwt.staleKeysMaxAge, keySetFolder: join(settings.state, 'key-sets') },
     ordersCertificates: Object.keys(settings.acme.issuers).length > 0,

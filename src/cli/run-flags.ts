@@ -73,7 +73,7 @@ export const RUN_FLAGS: readonly RunFlag[] = [
     path: 'redis.url',
     long: '--redis',
     argument: 'URL',
-    help: 'shared state; accepted, not used by this version (default none)',
+    help: 'Redis that gateways share for rate limits (default none: each counts for itself)',
   },
   {
     path: 'kubernetes',

@@ -7,8 +7,9 @@ export interface LimitStore {
   /**
    * @param identity Of the rule, with all that makes its buckets its own: two gateways with the same one count
    * together.
+   * @param mayGiveBack Hits may be given back, so an exhausted bucket must not be taken for exhausted until its end.
    */
-  buckets(identity: string, shape: LimitShape, window: 'fixed' | 'sliding'): StoreBuckets
+  buckets(identity: string, shape: LimitShape, window: 'fixed' | 'sliding', mayGiveBack: boolean): StoreBuckets
 }
 
 /** The buckets of one rule. */

@@ -1,5 +1,6 @@
 /** What the compiler needs of the settings, in the shape of `compile/options.ts` (structurally: nothing is imported). */
 import type { Settings } from './load.ts'
+import { hasRedis } from './redis.ts'
 import type { RetryPolicySetting } from './special.ts'
 
 /** Where a policy is given it has its number of attempts: protobuf's default is 0, which is "no retries". */
@@ -56,8 +57,7 @@ export function compileOptions(settings: Settings) {
       shadowHostSuffix: settings.shadowHostSuffix,
       http10: downstream.http10,
       requestBufferBytes: upstream.requestBufferBytes,
-      // Until the store is spoken to, every limit is local.
-      hasRedis: false,
+      hasRedis: hasRedis(settings.redis),
     },
     egress: settings.egress.listen,
   }

@@ -21,7 +21,8 @@ import {
 import { egressSchema } from './egress.ts'
 import { identitySchema } from './identity.ts'
 import { meshSchema } from './mesh.ts'
-import { flagOrAuto, headerNameOrOff, listenAddress, portBindings, secretUrl, workerCount } from './special.ts'
+import { redisSchema } from './redis.ts'
+import { flagOrAuto, headerNameOrOff, listenAddress, portBindings, workerCount } from './special.ts'
 
 /** Most worker processes: far beyond what one machine has cores for. */
 const MOST_WORKERS = 256
@@ -98,15 +99,6 @@ const rateLimits = group('Counting for RateLimitPolicies.', {
   ),
 })
 
-const redis = group('Shared state of several gateways.', {
-  url: secretUrl('Redis server; without it state is kept in memory.', ['redis:', 'rediss:'], {
-    flag: '--redis URL',
-    env: 'SLUICE_REDIS',
-    served: false,
-  }),
-  timeout: duration('Longest wait for one answer of Redis.', 50, '50ms', { ms: 1, text: '1ms' }, { served: false }),
-})
-
 export const settingsSchema = group('Everything that is not a resource.', {
   config: texts(
     'Files and folders of resources, watched. Relative paths start where the gateway was started.',
@@ -166,7 +158,7 @@ export const settingsSchema = group('Everything that is not a resource.', {
   jwt,
   metrics,
   rateLimits,
-  redis,
+  redis: redisSchema,
   acme: acmeSchema,
   identity: identitySchema,
   mesh: meshSchema,

@@ -185,6 +185,49 @@ export function secretKey(description: string, options?: Options): Field<Redacte
   )
 }
 
+/** Text that is never printed; empty: none. */
+export function secretText(description: string, options?: Options): Field<Redacted> {
+  const expected = 'text'
+  return field<Redacted>(
+    { type: 'string' },
+    {
+      read: (value) => (typeof value === 'string' ? ok(new Redacted(value)) : fail(expected)),
+      default: new Redacted(''),
+      defaultText: 'none',
+      description,
+      expected,
+      secret: true,
+    },
+    options,
+  )
+}
+
+/** Addresses, `HOST:PORT` each; in a flag or a variable separated by commas. */
+export function addresses(description: string, defaultPort: number, options?: Options): Field<readonly HostPort[]> {
+  const expected = 'a list of HOST[:PORT]'
+  return field<readonly HostPort[]>(
+    { type: 'array', items: { type: 'string' }, default: [] },
+    {
+      read: readList((item) => {
+        const read = typeof item === 'string' ? readAddress(item, defaultPort) : null
+        return read === null ? fail(expected) : ok(read)
+      }, expected),
+      default: [],
+      defaultText: '`[]`',
+      description,
+      expected,
+    },
+    options,
+  )
+}
+
+function readAddress(text: string, defaultPort: number): HostPort | null {
+  const url = URL.parse(`tcp://${text}`)
+  if (url === null || url.hostname === '' || url.pathname !== '' || url.username !== '') return null
+  const host = url.hostname.startsWith('[') ? url.hostname.slice(1, -1) : url.hostname
+  return { host, port: url.port === '' ? defaultPort : Number(url.port) }
+}
+
 /** The name of an HTTP header in lower case (RFC 9110 section 5.1: a token), or `off`, which is null. */
 export function headerNameOrOff(description: string, options?: Options): Field<string | null> {
   const expected = 'off, or the name of a header'

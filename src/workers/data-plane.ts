@@ -19,10 +19,11 @@ import { compileForward, type ForwardDeps } from '../forwarding/forward.ts'
 import { sendLocalReply } from '../forwarding/reply.ts'
 import { Listener, type ListenerDeps } from '../listeners/listener.ts'
 import type { HandshakeOptions } from '../listeners/tls-server.ts'
+import { RedisStore } from '../limits/redis/redis-store.ts'
 import { systemTimers } from '../lib/timers.ts'
 import { type AccessLogger, createAccessLogger } from '../observability/access-log.ts'
 import type { Logger } from '../observability/logger.ts'
-import { type RuleOutcomes, snapshotOf } from '../observability/metrics-snapshot.ts'
+import { type RuleOutcomes, snapshotOf, STORE_BUCKETS } from '../observability/metrics-snapshot.ts'
 import { createProcessProbe, type ProcessProbe } from '../observability/process-probe.ts'
 import { createRequestMetrics, type RequestMetrics } from '../observability/request-metrics.ts'
 import type { ClusterPlan } from '../plan/cluster.ts'
@@ -52,6 +53,9 @@ import type { ApplyMessage, Binding, DataPlaneSettings, ListenerState, WorkerSta
 const MATERIAL_POLL_MS = 5000
 /** Two files that belong together are written one after the other: both are read after so long without a change. */
 const MATERIAL_SETTLE_MS = 200
+
+/** Listeners open without Redis after so long; limits go by `whenStoreFails` then. */
+const STORE_WAIT_MS = 2000
 
 const ROUTE_NOT_FOUND: LocalReply = { status: 404, flag: 'NR', details: 'route_not_found' }
 
@@ -94,6 +98,8 @@ export class DataPlane {
   #isProven = true
   /** Null: this gateway orders no certificates. */
   readonly #challenges: ChallengeTable | null
+  /** Null: no Redis is set. */
+  readonly #store: RedisStore | null
   #mesh: MeshPlan | null = null
   #epoch: Epoch | null = null
   #accessLog: AccessLogger | null = null
@@ -143,8 +149,20 @@ export class DataPlane {
       },
     }
     this.#clusters = new ClusterSet(clusterDeps)
+    this.#store =
+      settings.redis === null
+        ? null
+        : new RedisStore({
+            settings: settings.redis,
+            maxBuckets: settings.rateLimits.maxBuckets,
+            durationBounds: STORE_BUCKETS,
+            onChange: (reason) => {
+              if (reason === null) log.info('Redis answers again; rate limits are shared')
+              else log.error({ reason }, 'Redis cannot be used; rate limits go by whenStoreFails until it can')
+            },
+          })
     this.#rateLimits = new RateLimits({
-      store: null,
+      store: this.#store,
       maxBuckets: settings.rateLimits.maxBuckets,
       compileMatch: (match) => compileMatch(match),
     })
@@ -249,6 +267,8 @@ export class DataPlane {
     }
     for (const name of removedClusters) this.#clusters.delete(name)
     for (const name of closing) this.#close(name)
+    // So that the first requests are counted with those of the other gateways already.
+    if (this.#rateLimits.usesStore) await this.#store?.start(STORE_WAIT_MS)
     await this.#open(listeners, message.bindings)
     return [...this.#listeners.values()].map(({ state }) => state)
   }
@@ -270,6 +290,7 @@ export class DataPlane {
     await Promise.all(this.#closing)
     await this.#egress?.close()
     this.#clusters.close()
+    this.#store?.close()
     this.#materials.close()
     await this.#identity.close()
     this.#probe.close()
@@ -306,7 +327,7 @@ export class DataPlane {
         downstreamConnections: sum(listeners.map(({ connections }) => connections)),
         upstreamConnections: sum(clusters.flatMap(({ endpoints }) => endpoints.map(({ connections }) => connections))),
         process: this.#probe.read(),
-        rateLimits: { rules: this.#rateLimits.counts().map(outcomesOf), store: null },
+        rateLimits: { rules: this.#rateLimits.counts().map(outcomesOf), store: this.#store?.stats() ?? null },
         upstream: {
           ...this.#counters,
           ejected: clusters

@@ -4,6 +4,7 @@ import type { MeshCertificate } from '../certificates/mesh-identity.ts'
 import type { TicketKeys } from '../certificates/ticket-keys.ts'
 import type { EgressSettings } from '../egress/proxy.ts'
 import type { DownstreamLimits } from '../listeners/listener.ts'
+import type { RedisSettings } from '../limits/redis/settings.ts'
 import type { LogLevel } from '../observability/logger.ts'
 import type { MetricsSnapshot } from '../observability/metrics-snapshot.ts'
 import type { PlanUpdate } from '../plan/parts.ts'
@@ -35,6 +36,8 @@ export interface DataPlaneSettings {
   readonly egress: EgressDataPlaneSettings | null
   /** Whether there is any issuer: else nobody ever asks for a challenge. */
   readonly ordersCertificates: boolean
+  /** Null: gateways share nothing. */
+  readonly redis: RedisSettings | null
 }
 
 export interface RateLimitSettings {

@@ -66,6 +66,7 @@ export async function startGateway(
       maxSeries: 600,
       seriesIdleMs: null,
       logLevel: 'silent',
+      redis: null,
       rateLimits: { maxBuckets: 100_000 },
       policies: { staleKeysMaxAgeMs: 3_600_000, keySetFolder: null },
       egress: null,

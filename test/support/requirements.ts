@@ -27,6 +27,7 @@ export const REQUIREMENTS = [
   { command: 'pebble', debianPackage: 'pebble', neededBy: ['test/integration/acme'] },
   { command: 'pebble-challtestsrv', debianPackage: 'pebble', neededBy: ['test/integration/acme'] },
   { command: 'named', debianPackage: 'bind9', neededBy: ['test/integration/acme'] },
+  { command: 'redis-server', debianPackage: 'redis-server', neededBy: ['test/integration/limits/', 'conformance/'] },
   { command: 'nginx', debianPackage: 'nginx-light', neededBy: ['test/integration/upstream-tls.test.ts'] },
 ] as const satisfies readonly Requirement[]
 

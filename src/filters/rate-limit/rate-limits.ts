@@ -52,6 +52,12 @@ export class RateLimits {
     return this.#policies.size === 0
   }
 
+  /** Some rule is counted in the store. */
+  get usesStore(): boolean {
+    if (this.#deps.store === null) return false
+    return [...this.#policies.values()].some(({ rules }) => rules.some(({ plan }) => plan.scope === 'global'))
+  }
+
   set(plan: RateLimitPolicyPlan): void {
     const identities = plan.rules.map((rule) => identityOf(plan.name, rule))
     const rules = plan.rules.map((rule, index) => this.#compileRule(plan.name, rule, identities[index]!))
@@ -123,7 +129,9 @@ export class RateLimits {
     return compileRule(policy, plan, {
       compileMatch,
       local,
-      store: isGlobal ? { store, buckets: store.buckets(identity, shape, plan.window) } : null,
+      store: isGlobal
+        ? { store, buckets: store.buckets(identity, shape, plan.window, typeof plan.hits !== 'number') }
+        : null,
       counts: this.#countsOf(policy, plan.name),
       onLimited: () => {},
     })
