@@ -146,6 +146,8 @@ test('an unknown flag or command exits 2 and names the nearest one', async () =>
 interface Curl {
   readonly url: string
   readonly headers: Record<string, string>
+  /** `HOST:PORT` of a forward proxy; undefined: none. */
+  readonly proxy: string | undefined
   readonly times: number
 }
 
@@ -168,6 +170,7 @@ function parseCurl(line: string): Curl {
       .replace(/^http:\/\//, '')
       .replace('localhost', '127.0.0.1')}`,
     headers,
+    proxy: words.includes('-x') ? words[words.indexOf('-x') + 1] : undefined,
     times,
   }
 }
@@ -178,8 +181,11 @@ interface Fetched {
   readonly body: string
 }
 
-async function fetchOne({ url, headers }: Curl): Promise<Fetched> {
-  const req = request(url, { headers: { host: 'localhost', ...headers }, agent: false })
+async function fetchOne({ url, headers, proxy }: Curl): Promise<Fetched> {
+  const req =
+    proxy === undefined
+      ? request(url, { headers: { host: 'localhost', ...headers }, agent: false })
+      : request(`http://${proxy}`, { path: url, headers: { host: new URL(url).host, ...headers }, agent: false })
   req.end()
   const [res] = (await once(req, 'response')) as [IncomingMessage]
   let body = ''
@@ -209,6 +215,14 @@ const PROMISES: Record<string, (answers: readonly Fetched[]) => void> = {
   'a redirect': ([answer]) => {
     assert.equal(answer!.status, 301)
     assert.match(String(answer!.headers.location), /\/orders$/)
+  },
+  'the forward proxy lets through': ([answer]) => {
+    assert.equal(answer!.status, 200)
+    assert.match(answer!.body, /version/)
+  },
+  '… and nothing else': ([answer]) => {
+    assert.equal(answer!.status, 403)
+    assert.match(answer!.body, /egress to example\.com:80 is not allowed/)
   },
   'every order is copied': ([answer]) => assert.ok((JSON.parse(answer!.body) as { copies: number }).copies >= 10),
 }
