@@ -6,6 +6,7 @@ import { compileJwt } from '../../src/filters/jwt.ts'
 import type { AuthorizationPlan, AuthorizationRulePlan, ConditionPlan } from '../../src/plan/authorization.ts'
 import type { JwtProviderPlan } from '../../src/plan/jwt.ts'
 import { KeyStore } from '../../src/tokens/key-store.ts'
+import { fetching } from '../../src/tokens/remote-keys.ts'
 import { cpuMicros, median, nanosPerCall, printTable } from './measure.ts'
 import { exchangeFor } from './request.ts'
 
@@ -73,15 +74,17 @@ const provider: JwtProviderPlan = {
   spaceDelimitedClaims: ['scope', 'permission'],
 }
 const log = { info: () => {}, warn: () => {} }
-const keys = new KeyStore({
-  timers: { now: () => 0, after: () => () => {} },
-  now: Date.now,
-  random: Math.random,
-  fetchText: () => Promise.reject(new Error('nothing is fetched')),
-  cache: null,
-  maxAgeMs: 0,
-  log,
-})
+const keys = new KeyStore(
+  fetching({
+    timers: { now: () => 0, after: () => () => {} },
+    now: Date.now,
+    random: Math.random,
+    fetchText: () => Promise.reject(new Error('nothing is fetched')),
+    cache: null,
+    maxAgeMs: 0,
+    log,
+  }),
+)
 const jwt = compileJwt([provider], { keys })!
 const sign = (id: number) =>
   new SignJWT({ jti: String(id), groups: ['a', 'b'] })

@@ -24,7 +24,9 @@ import { createFileSource } from '../sources/files/file-source.ts'
 import { createSavedSnapshot } from '../sources/saved.ts'
 import { Bindings } from '../workers/bindings.ts'
 import { Controller } from '../workers/controller.ts'
+import { KeySets } from '../workers/key-sets.ts'
 import type { DataPlaneSettings, EgressDataPlaneSettings } from '../workers/messages.ts'
+import { keyDeps, type PoliciesSettings } from '../workers/policies.ts'
 import { WorkerPool } from '../workers/pool.ts'
 import { policyProofs } from '../workers/proofs.ts'
 import { packageVersion } from './commands/version.ts'
@@ -116,6 +118,7 @@ async function startGateway(
     },
     bindings: new Bindings(settings),
     apply: async (message) => {
+      if (controller.plan !== null) keySets.use(controller.plan.policies)
       const applied = pool.apply(message)
       // Node writes what it compiled at the exit otherwise: the first one after an install took seconds. Now the
       // workers do the same.
@@ -125,6 +128,9 @@ async function startGateway(
     onInForce: (plan) => acme?.update(plan.acme ?? {}),
     log,
   })
+  const keySets: KeySets = new KeySets(keyDeps(policiesSettings(settings), log), (source, keySet) => {
+    pool.setKeySet(source, keySet)
+  })
   // Workers take as long to start as the first reading of the configuration: both go on at the same time.
   const pool = new WorkerPool({
     count: settings.workers,
@@ -132,6 +138,7 @@ async function startGateway(
     log,
     current: () => controller.current(),
     metrics: aggregator,
+    keySets,
     identity: () => identity?.current() ?? null,
     ticketKeys: () => tickets.keys,
     challenges: () => acme?.challenges() ?? [],
@@ -167,6 +174,7 @@ async function startGateway(
       certificates: expiries,
       acmeOrders: acme?.results ?? null,
       now: Date.now(),
+      keySets: keySets.facts(),
       process: probe.read(),
     }),
     refresh: async () => {
@@ -201,6 +209,7 @@ async function startGateway(
   const close = async (): Promise<void> => {
     await Promise.all([source.close(), saved.close(), admin.close(), status.close(), identity?.close(), acme?.close()])
     probe.close()
+    keySets.close()
     tickets.close()
   }
   const [statusAddress, adminAddress] = await Promise.all([
@@ -271,8 +280,8 @@ function dataPlaneSettings(settings: Settings): DataPlaneSettings {
     logLevel: settings.logLevel,
     redis: redisSettings(settings),
     rateLimits: { maxBuckets: settings.rateLimits.maxBuckets },
-    policies: { staleKeysMaxAgeMs: settings.jwt.staleKeysMaxAge, keySetFolder: join(settings.state, 'key-sets') },
     ordersCertificates: Object.keys(settings.acme.issuers).length > 0,
+    policies: policiesSettings(settings),
     egress: egress.listen === null ? null : egressSettings(settings),
   }
 }
@@ -290,6 +299,10 @@ function egressSettings({ egress, mesh }: Settings): EgressDataPlaneSettings {
     via: egress.via.map(({ hosts, proxy }) => ({ hosts, proxy: proxy.reveal() })),
     noProxy: egress.noProxy,
   }
+}
+
+function policiesSettings({ jwt, state }: Settings): PoliciesSettings {
+  return { staleKeysMaxAgeMs: jwt.staleKeysMaxAge, keySetFolder: join(state, 'key-sets') }
 }
 
 async function listenOn(

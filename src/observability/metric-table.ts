@@ -100,6 +100,18 @@ export const METRICS = {
     type: 'counter',
     help: 'Orders of certificates by result; "deferred": a limit, of the authority or our own, asked to wait.',
   },
+  sluice_jwks_age_seconds: {
+    labels: ['uri'],
+    bound: 'one an address of keys in the plan',
+    type: 'gauge',
+    help: 'Time since the keys in use were fetched; no series where there are none.',
+  },
+  sluice_jwks_fetches_total: {
+    labels: ['uri', 'result'],
+    bound: 'two an address of keys in the plan',
+    type: 'counter',
+    help: 'Fetches of the keys of token issuers, by result.',
+  },
   sluice_downstream_connections_active: { ...SINGLE, type: 'gauge', help: 'Open connections from clients.' },
   sluice_egress_tunnels_active: { ...SINGLE, type: 'gauge', help: 'Open tunnels of the forward proxy.' },
   sluice_egress_destinations_active: {

@@ -27,8 +27,18 @@ export interface GatewayFacts {
   readonly acmeOrders: Readonly<Record<string, number>> | null
   /** Milliseconds since 1970. */
   readonly now: number
+  readonly keySets: readonly KeySetFacts[]
   /** The reading process' own figures, beside those of its workers. */
   readonly process: ProcessFacts | null
+}
+
+/** The keys of one issuer of tokens. */
+export interface KeySetFacts {
+  readonly uri: string
+  /** Null: there are none. */
+  readonly ageSeconds: number | null
+  readonly successes: number
+  readonly failures: number
 }
 
 export interface MetricsPageOptions {
@@ -118,6 +128,15 @@ const SAMPLES: Readonly<Record<MetricName, (scrape: Scrape) => readonly Sample[]
       labels: { certificate: name },
     })),
   sluice_acme_orders_total: ({ facts }) => labelled('result', facts.acmeOrders ?? {}),
+  sluice_jwks_age_seconds: ({ facts }) =>
+    facts.keySets.flatMap(({ uri, ageSeconds }) =>
+      ageSeconds === null ? [] : [{ value: ageSeconds, labels: { uri } }],
+    ),
+  sluice_jwks_fetches_total: ({ facts }) =>
+    facts.keySets.flatMap(({ uri, successes, failures }) => [
+      { value: successes, labels: { uri, result: 'success' } },
+      { value: failures, labels: { uri, result: 'failure' } },
+    ]),
   sluice_downstream_connections_active: ({ totals }) => single(totals.downstreamConnections),
   sluice_egress_tunnels_active: ({ totals }) => (totals.egress === null ? [] : single(totals.egress.tunnels)),
   sluice_egress_destinations_active: ({ totals }) => (totals.egress === null ? [] : single(totals.egress.destinations)),

@@ -4,15 +4,40 @@
  */
 import type { JwtKeysPlan } from '../plan/jwt.ts'
 import { KeySet } from './key-set.ts'
-import { type Keys, RemoteKeys, type RemoteKeysDeps } from './remote-keys.ts'
+
+/** Keys at hand, wherever they come from. */
+export interface Keys {
+  /** Null: there are none that may be used now. */
+  current(): KeySet | null
+  /**
+   * For a token that `current()` has no key for.
+   *
+   * @returns Newer keys, once they are here; null: there are none, and asking again would change nothing for now.
+   */
+  newer(): Promise<KeySet | null> | null
+}
+
+/** Keys that come from elsewhere. */
+export interface FetchedKeys extends Keys {
+  /** They are no longer used. */
+  close(): void
+}
+
+export type RemoteKeysPlan = Extract<JwtKeysPlan, { uri: string }>
+
+/** What keys are fetched for: the same for all rules that name the same address. */
+export function keySourceOf({ kind, uri }: RemoteKeysPlan): string {
+  return `${kind} ${uri}`
+}
 
 export class KeyStore {
-  readonly #deps: RemoteKeysDeps
+  readonly #create: (plan: RemoteKeysPlan) => FetchedKeys
   /** Bounded by the rules of the plan. */
-  #remote = new Map<string, RemoteKeys>()
+  #remote = new Map<string, FetchedKeys>()
 
-  constructor(deps: RemoteKeysDeps) {
-    this.#deps = deps
+  /** @param create Begins to fetch. */
+  constructor(create: (plan: RemoteKeysPlan) => FetchedKeys) {
+    this.#create = create
   }
 
   /**
@@ -22,13 +47,13 @@ export class KeyStore {
    */
   use(plans: readonly JwtKeysPlan[]): readonly Keys[] {
     const before = this.#remote
-    const kept = new Map<string, RemoteKeys>()
+    const kept = new Map<string, FetchedKeys>()
     this.#remote = kept
     const keys = plans.map((plan): Keys => {
       if (plan.kind === 'none') return fixedKeys(null)
       if (plan.kind === 'inline') return fixedKeys(KeySet.parse(plan.jwks))
       const name = `${plan.kind} ${plan.timeoutMs} ${plan.uri}`
-      const remote = kept.get(name) ?? before.get(name) ?? new RemoteKeys(plan, this.#deps)
+      const remote = kept.get(name) ?? before.get(name) ?? this.#create(plan)
       kept.set(name, remote)
       return remote
     })

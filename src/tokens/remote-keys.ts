@@ -5,10 +5,10 @@
  * Source for the intervals: istio: pilot/pkg/model/jwks_resolver.go.
  */
 import type { Timers } from '../lib/timers.ts'
-import type { JwtKeysPlan } from '../plan/jwt.ts'
 import type { FetchText } from './fetch-text.ts'
 import { KeySet } from './key-set.ts'
-import type { KeySetCache } from './key-set-cache.ts'
+import type { CachedKeySet, KeySetCache } from './key-set-cache.ts'
+import { type FetchedKeys, keySourceOf, type RemoteKeysPlan } from './key-store.ts'
 
 export interface RemoteKeysDeps {
   readonly timers: Timers
@@ -27,16 +27,10 @@ export interface RemoteKeysDeps {
   }
 }
 
-/** Keys at hand, wherever they come from. */
-export interface Keys {
-  /** Null: there are none that may be used now. */
-  current(): KeySet | null
-  /**
-   * For a token that `current()` has no key for.
-   *
-   * @returns Newer keys, once they are here; null: there are none, and asking again would change nothing for now.
-   */
-  newer(): Promise<KeySet | null> | null
+/** Fetches since the beginning. */
+export interface KeyFetches {
+  readonly successes: number
+  readonly failures: number
 }
 
 /** `PILOT_JWT_PUB_KEY_REFRESH_INTERVAL`. */
@@ -46,13 +40,19 @@ const RETRY_MS = [1000, 60_000] as const
 /** Tokens with made-up key ids cost the issuer one fetch in this time. */
 export const COOLDOWN_MS = 10_000
 
-export class RemoteKeys implements Keys {
-  readonly #plan: Extract<JwtKeysPlan, { uri: string }>
+/** For a `KeyStore` of a process that fetches for itself. */
+export function fetching(deps: RemoteKeysDeps): (plan: RemoteKeysPlan) => FetchedKeys {
+  return (plan) => new RemoteKeys(plan, deps)
+}
+
+export class RemoteKeys implements FetchedKeys {
+  readonly #plan: RemoteKeysPlan
   readonly #deps: RemoteKeysDeps
   readonly #source: string
+  readonly #onKeys: (keySet: CachedKeySet) => void
   #keys: KeySet | null = null
-  /** Milliseconds since 1970. */
-  #fetchedAt = 0
+  #cached: CachedKeySet | null = null
+  #fetches: KeyFetches = { successes: 0, failures: 0 }
   /** Start of the last fetch, on the timers' clock. */
   #askedAt = -Infinity
   #failures = 0
@@ -60,23 +60,37 @@ export class RemoteKeys implements Keys {
   #cancel: (() => void) | null = null
   #closed = false
 
-  /** Begins to fetch. */
-  constructor(plan: Extract<JwtKeysPlan, { uri: string }>, deps: RemoteKeysDeps) {
+  /** Begins to fetch. @param onKeys Told of every key set that is there to be used. */
+  constructor(plan: RemoteKeysPlan, deps: RemoteKeysDeps, onKeys: (keySet: CachedKeySet) => void = () => {}) {
     this.#plan = plan
     this.#deps = deps
-    this.#source = `${plan.kind} ${plan.uri}`
+    this.#onKeys = onKeys
+    this.#source = keySourceOf(plan)
     const cached = deps.cache?.read(this.#source)
     const keys = cached === undefined ? null : KeySet.parse(cached.text)
     if (cached !== undefined && keys !== null) {
-      this.#keys = keys
       // A clock that was wrong when they were written must not make them last longer.
-      this.#fetchedAt = Math.min(cached.fetchedAt, deps.now())
+      this.#use(keys, { text: cached.text, fetchedAt: Math.min(cached.fetchedAt, deps.now()) })
     }
     void this.#fetch()
   }
 
+  get uri(): string {
+    return this.#plan.uri
+  }
+
+  /** As they were fetched; null: there are none, not even old ones. */
+  get cached(): CachedKeySet | null {
+    return this.#cached
+  }
+
+  get fetches(): KeyFetches {
+    return this.#fetches
+  }
+
   current(): KeySet | null {
-    return this.#deps.now() - this.#fetchedAt <= this.#deps.maxAgeMs ? this.#keys : null
+    const fetchedAt = this.#cached?.fetchedAt ?? 0
+    return this.#deps.now() - fetchedAt <= this.#deps.maxAgeMs ? this.#keys : null
   }
 
   newer(): Promise<KeySet | null> | null {
@@ -122,20 +136,29 @@ export class RemoteKeys implements Keys {
     const { cache, log } = this.#deps
     if (this.#failures > 0) log.info({ uri: this.#plan.uri }, 'keys for tokens can be fetched again')
     this.#failures = 0
-    this.#keys = keys
-    this.#fetchedAt = this.#deps.now()
+    this.#fetches = { ...this.#fetches, successes: this.#fetches.successes + 1 }
+    const fetched = { text, fetchedAt: this.#deps.now() }
+    this.#use(keys, fetched)
     // Up to a tenth earlier, so that many gateways do not ask at once.
     this.#schedule(REFRESH_MS * (1 - this.#deps.random() / 10))
-    cache?.write(this.#source, { text, fetchedAt: this.#fetchedAt }).catch((error: unknown) => {
+    cache?.write(this.#source, fetched).catch((error: unknown) => {
       log.warn({ err: error, uri: this.#plan.uri }, 'keys for tokens cannot be saved; a restart will not have them')
     })
-    return keys
+    return this.#keys ?? keys
+  }
+
+  #use(keys: KeySet, keySet: CachedKeySet): void {
+    // The same keys stay the same object: tokens that were verified with it need not be again.
+    if (this.#cached?.text !== keySet.text) this.#keys = keys
+    this.#cached = keySet
+    this.#onKeys(keySet)
   }
 
   #fail(error: Error): null {
     const [first, longest] = RETRY_MS
     const wait = Math.min(first * 2 ** Math.min(this.#failures, 10), longest)
     this.#failures++
+    this.#fetches = { ...this.#fetches, failures: this.#fetches.failures + 1 }
     this.#schedule(wait * (1 - this.#deps.random() / 10))
     const has = this.current() === null ? 'every token of this issuer is refused' : 'the ones from before stay in use'
     // An issuer that is away for hours is one line a minute, no more.

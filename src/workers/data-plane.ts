@@ -40,6 +40,7 @@ import { RouteTable } from '../routing/route-table.ts'
 import type { VirtualHost } from '../routing/virtual-host.ts'
 import type { RoutingDeps } from '../routing/compiled-route.ts'
 import type { ClusterDeps } from '../upstreams/cluster.ts'
+import type { CachedKeySet } from '../tokens/key-set-cache.ts'
 import { ClusterSet, type EndpointStats } from '../upstreams/cluster-set.ts'
 import { createUpstreamCounters } from '../upstreams/counters.ts'
 import { type Resolve, systemResolve } from '../upstreams/dns.ts'
@@ -106,8 +107,17 @@ export class DataPlane {
   /** Null: not told yet. */
   #ticketKeys: TicketKeys | null = null
 
-  /** @param resolve How names of upstreams become addresses; default as the system does it. */
-  constructor(settings: DataPlaneSettings, log: Logger, resolve: Resolve = systemResolve(settings.dnsRefreshMs)) {
+  /**
+   * @param resolve How names of upstreams become addresses; default as the system does it.
+   * @param askForKeys Asks whoever fetches the keys of token issuers for newer ones, which come by `takeKeySet`; null:
+   * they are fetched here.
+   */
+  constructor(
+    settings: DataPlaneSettings,
+    log: Logger,
+    resolve: Resolve = systemResolve(settings.dnsRefreshMs),
+    askForKeys: ((source: string) => void) | null = null,
+  ) {
     this.#settings = settings
     this.#log = log
     this.#metrics = createRequestMetrics({
@@ -194,6 +204,7 @@ export class DataPlane {
       reply: sendLocalReply,
       locate: (exchange) => this.#virtualHost(exchange)?.locate(exchange) ?? null,
       rateLimits: this.#rateLimits,
+      askForKeys,
     })
     this.#challenges = settings.ordersCertificates ? new ChallengeTable() : null
     this.#listenerDeps = {
@@ -289,6 +300,7 @@ export class DataPlane {
     for (const name of this.#listeners.keys()) this.#close(name)
     await Promise.all(this.#closing)
     await this.#egress?.close()
+    this.#policies.close()
     this.#clusters.close()
     this.#store?.close()
     this.#materials.close()
@@ -310,6 +322,10 @@ export class DataPlane {
   /** Answers these challenges of authorities, and no others. */
   setChallenges(answers: readonly ChallengeAnswer[]): void {
     this.#challenges?.replace(answers)
+  }
+
+  takeKeySet(source: string, keySet: CachedKeySet | null): void {
+    this.#policies.takeKeySet(source, keySet)
   }
 
   reopenLogs(): void {

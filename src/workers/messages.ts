@@ -9,6 +9,7 @@ import type { LogLevel } from '../observability/logger.ts'
 import type { MetricsSnapshot } from '../observability/metrics-snapshot.ts'
 import type { PlanUpdate } from '../plan/parts.ts'
 import type { PolicyProof } from '../plan/proof.ts'
+import type { CachedKeySet } from '../tokens/key-set-cache.ts'
 import type { ClusterStats } from '../upstreams/cluster-set.ts'
 import type { PoliciesSettings } from './policies.ts'
 
@@ -75,6 +76,8 @@ export type ToWorker =
   | { readonly type: 'ticket-keys'; readonly keys: TicketKeys }
   /** All challenges that are to be answered from now on; it says `challenges-answered` when they are. */
   | { readonly type: 'challenges'; readonly id: number; readonly answers: readonly ChallengeAnswer[] }
+  /** The keys of a token issuer; null: there are no newer ones. */
+  | { readonly type: 'key-set'; readonly source: string; readonly keySet: CachedKeySet | null }
   | { readonly type: 'stats'; readonly id: number }
   | { readonly type: 'log-level'; readonly level: LogLevel }
   | { readonly type: 'reopen-logs' }
@@ -98,6 +101,8 @@ export interface WorkerStats {
 
 export type FromWorker =
   | { readonly type: 'applied'; readonly generation: number; readonly listeners: readonly ListenerState[] }
+  /** A token names a key that the worker does not know. */
+  | { readonly type: 'want-keys'; readonly source: string }
   /** What was found out about the security policies that came with this generation. */
   | { readonly type: 'proofs'; readonly generation: number; readonly proofs: readonly PolicyProof[] }
   /** An update failed half-way: a fault of this program, not of the configuration. */

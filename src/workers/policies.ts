@@ -5,6 +5,7 @@
 import type { Epoch, Exchange } from '../exchange/exchange.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
 import { compileExtAuthz } from '../filters/ext-authz/ext-authz.ts'
+import { GrpcChannels } from '../filters/ext-authz/grpc-channel.ts'
 import type { Filter, FilterResult } from '../filters/filter.ts'
 import { type CompiledPolicies, compilePolicies } from '../filters/policies.ts'
 import { provePolicies } from '../filters/proof.ts'
@@ -16,8 +17,10 @@ import type { PoliciesPlan } from '../plan/policy.ts'
 import type { PolicyProof } from '../plan/proof.ts'
 import type { RoutePlan } from '../plan/route.ts'
 import { fetchText } from '../tokens/fetch-text.ts'
-import { createFileKeySetCache } from '../tokens/key-set-cache.ts'
-import { KeyStore } from '../tokens/key-store.ts'
+import { type CachedKeySet, createFileKeySetCache } from '../tokens/key-set-cache.ts'
+import { KeyStore, type RemoteKeysPlan } from '../tokens/key-store.ts'
+import { fetching, type RemoteKeysDeps } from '../tokens/remote-keys.ts'
+import { SharedKeyStore } from '../tokens/shared-keys.ts'
 import type { ClusterSet } from '../upstreams/cluster-set.ts'
 
 export interface PoliciesSettings {
@@ -37,6 +40,14 @@ export interface PoliciesOptions {
   /** The route that would take a request as it is now. */
   readonly locate: (exchange: Exchange) => RoutePlan | null | Promise<RoutePlan | null>
   readonly rateLimits: RateLimits
+  /** Asks whoever fetches keys for newer ones; null: this process fetches them itself. */
+  readonly askForKeys: ((source: string) => void) | null
+}
+
+/** What fetching key sets takes. */
+export function keyDeps({ staleKeysMaxAgeMs: maxAgeMs, keySetFolder }: PoliciesSettings, log: Logger): RemoteKeysDeps {
+  const cache = keySetFolder === null ? null : createFileKeySetCache(keySetFolder)
+  return { timers: systemTimers(), now: Date.now, random: Math.random, fetchText, cache, maxAgeMs, log }
 }
 
 /** Lines of audits and trials in the log, a worker. */
@@ -45,6 +56,10 @@ const MAX_EVENTS_A_SECOND = 20
 export class Policies {
   readonly #options: PoliciesOptions
   readonly #keys: KeyStore
+  /** Null: this process fetches keys for itself. */
+  readonly #sharedKeys: SharedKeyStore | null
+  /** Connections to gRPC authorizers, which a change of policies does not concern. */
+  readonly #grpcChannels = new GrpcChannels()
   #plan: PoliciesPlan | null = null
   /** Filters are null where there is nothing to pass. */
   #compiled: CompiledPolicies = { filter: null, ownFilter: null }
@@ -58,15 +73,13 @@ export class Policies {
   constructor(options: PoliciesOptions) {
     this.#options = options
     const { settings, log } = options
-    this.#keys = new KeyStore({
-      timers: systemTimers(),
-      now: Date.now,
-      random: Math.random,
-      fetchText,
-      cache: settings.keySetFolder === null ? null : createFileKeySetCache(settings.keySetFolder),
-      maxAgeMs: settings.staleKeysMaxAgeMs,
-      log,
-    })
+    const { askForKeys: ask } = options
+    const maxAgeMs = settings.staleKeysMaxAgeMs
+    this.#sharedKeys =
+      ask === null ? null : new SharedKeyStore({ timers: systemTimers(), now: Date.now, maxAgeMs, ask })
+    const shared = this.#sharedKeys
+    const create = shared === null ? fetching(keyDeps(settings, log)) : (plan: RemoteKeysPlan) => shared.create(plan)
+    this.#keys = new KeyStore(create)
   }
 
   /** From the next request on. */
@@ -74,6 +87,11 @@ export class Policies {
     this.#compiled = this.#compile(plan)
     this.#proxyFilter = null
     this.#plan = plan
+  }
+
+  /** What was fetched elsewhere; null: there is nothing newer. */
+  takeKeySet(source: string, keySet: CachedKeySet | null): void {
+    this.#sharedKeys?.take(source, keySet)
   }
 
   /** Whether some policy looks for tokens. */
@@ -88,6 +106,7 @@ export class Policies {
       compileExtAuthz: (provider) =>
         compileExtAuthz(provider, {
           clusters,
+          grpcChannels: this.#grpcChannels,
           reportExtAuthz: (name, reason) => {
             if (reason === '') log.info({ provider: name }, 'external authorizer answers again')
             else log.error({ provider: name, reason }, 'external authorizer cannot be asked')
@@ -139,6 +158,11 @@ export class Policies {
     const filter = (this.#proxyFilter ??= this.#compile(forProxy(plan)).filter)
     if (filter === null) pass()
     else run(filter, exchange, pass, refuse)
+  }
+
+  /** Fetches nothing more. */
+  close(): void {
+    this.#keys.close()
   }
 
   /** Limits belong to routes, and policies come before routing: so the route is looked up, and again afterwards. */

@@ -10,8 +10,10 @@ import type { ChallengeAnswer } from '../certificates/acme/challenge-answer.ts'
 import type { MeshCertificate } from '../certificates/mesh-identity.ts'
 import type { Logger, LogLevel } from '../observability/logger.ts'
 import type { MetricsAggregator } from '../observability/metrics-aggregator.ts'
+import type { CachedKeySet } from '../tokens/key-set-cache.ts'
 import type { PolicyProof } from '../plan/proof.ts'
 import type { ApplyMessage, DataPlaneSettings, FromWorker, ListenerState, ToWorker, WorkerStats } from './messages.ts'
+import type { KeySets } from './key-sets.ts'
 import { inPieces } from './pieces.ts'
 
 /** A worker that dies at once is started again after 100 ms, 200 ms … up to this. */
@@ -39,6 +41,8 @@ export interface PoolOptions {
   readonly current: () => ApplyMessage | null
   /** Gets what workers count; what a worker that ended had counted counts on. */
   readonly metrics: MetricsAggregator
+  /** Where the keys of token issuers come from. */
+  readonly keySets: Pick<KeySets, 'all' | 'newer'>
   /** The gateway's own certificate in its mesh, for a new worker. */
   readonly identity: () => MeshCertificate | null
   /** What seals the tickets of TLS sessions, for a new worker. */
@@ -164,6 +168,10 @@ export class WorkerPool {
     )
   }
 
+  setKeySet(source: string, keySet: CachedKeySet): void {
+    this.#broadcast({ type: 'key-set', source, keySet })
+  }
+
   setLogLevel(level: LogLevel): void {
     this.#broadcast({ type: 'log-level', level })
   }
@@ -225,6 +233,7 @@ export class WorkerPool {
     })
     tell(child, { type: 'start', settings: this.#options.settings })
     tell(child, { type: 'identity', certificate: this.#options.identity() })
+    for (const [source, keySet] of this.#options.keySets.all()) tell(child, { type: 'key-set', source, keySet })
     tell(child, { type: 'ticket-keys', keys: this.#options.ticketKeys() })
     tell(child, { type: 'challenges', id: 0, answers: this.#options.challenges() })
     const current = this.#options.current()
@@ -236,6 +245,13 @@ export class WorkerPool {
       slot.lastStats = message.stats
       this.#options.metrics.update(String(slot.id), message.stats.metrics)
       this.#answers.get(message.id)?.(message.stats)
+      return
+    }
+    if (message.type === 'want-keys') {
+      const { child } = slot
+      void this.#options.keySets.newer(message.source).then((keySet) => {
+        if (child !== null) tell(child, { type: 'key-set', source: message.source, keySet })
+      })
       return
     }
     if (message.type === 'proofs') {

@@ -49,7 +49,9 @@ async function carryOut(message: ToWorker): Promise<void> {
   switch (message.type) {
     case 'start':
       log = createLogger({ level: message.settings.logLevel, fields: { worker: process.pid } })
-      plane = new DataPlane(message.settings, log)
+      plane = new DataPlane(message.settings, log, undefined, (source) => {
+        send({ type: 'want-keys', source })
+      })
       return
     case 'parts':
       pieces.add(message)
@@ -71,6 +73,9 @@ async function carryOut(message: ToWorker): Promise<void> {
       }
       return
     }
+    case 'key-set':
+      plane?.takeKeySet(message.source, message.keySet)
+      return
     case 'identity':
       plane?.setIdentity(message.certificate)
       return

@@ -12,6 +12,7 @@ import {
   startGateway,
   startUpstream,
 } from '../support/live.ts'
+import { createWorkspace, startGatewayProcess } from '../support/process.ts'
 import { keySetText, sign, type TestKey, testKey } from '../unit/tokens/make-token.ts'
 
 const ISSUER = 'issuer@example.test'
@@ -203,5 +204,40 @@ test('a reload that leaves an issuer alone does not fetch its keys anew', async 
     assert.equal(asked.length, 1)
     await gateway.apply(reloaded)
     assert.equal((await ask({ port: gateway.port(), headers: bearer('nonsense') })).status, 200)
+  })
+})
+
+test('one process fetches for all workers, on a new key too, and a restart does without the issuer', async (context) => {
+  asked.length = 0
+  publish = (_, res) => res.end(keySetText(key))
+  const jwksUri = `http://127.0.0.1:${issuer.port}/keys.json`
+  const yaml = GATEWAY + service('a', upstream.port) + routes('[{ route: [{ destination: { host: a.test } }] }]')
+  const workspace = createWorkspace({ 'all.yaml': yaml + requestAuthentication([{ issuer: ISSUER, jwksUri }]) })
+  context.after(() => workspace.remove())
+  const gateway = await startGatewayProcess({ workspace, workers: 3 })
+  // Each connection may be another worker's.
+  const statuses = async (port: number, by: TestKey) =>
+    new Set(
+      await Promise.all(
+        Array.from(
+          { length: 24 },
+          async (_, n) => (await ask({ port, headers: bearer(await token({ n }, by)) })).status,
+        ),
+      ),
+    )
+  assert.deepEqual(await statuses(gateway.port(), key), new Set([200]))
+  assert.deepEqual(asked, ['/keys.json'])
+  const metrics = await gateway.metrics()
+  assert.equal(metrics.get(`sluice_jwks_fetches_total{uri="${jwksUri}",result="success"}`), 1)
+  assert.ok(metrics.get(`sluice_jwks_age_seconds{uri="${jwksUri}"}`)! < 60)
+
+  await gateway.stop()
+  publish = (_, res) => void res.writeHead(503).end()
+  const restarted = await startGatewayProcess({ workspace, workers: 2 })
+  assert.deepEqual(await statuses(restarted.port(), key), new Set([200]))
+  assert.deepEqual(await statuses(restarted.port(), other), new Set([401]))
+  await eventually(async () => {
+    const failures = (await restarted.metrics()).get(`sluice_jwks_fetches_total{uri="${jwksUri}",result="failure"}`)
+    assert.ok(failures! >= 1)
   })
 })

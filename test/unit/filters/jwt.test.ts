@@ -5,7 +5,7 @@ import { compileJwt } from '../../../src/filters/jwt.ts'
 import type { Filter, FilterResult } from '../../../src/filters/filter.ts'
 import type { JwtProviderPlan } from '../../../src/plan/jwt.ts'
 import { KeyStore } from '../../../src/tokens/key-store.ts'
-import { COOLDOWN_MS } from '../../../src/tokens/remote-keys.ts'
+import { COOLDOWN_MS, fetching } from '../../../src/tokens/remote-keys.ts'
 import { manualTime } from '../certificates/mesh/manual-time.ts'
 import { makeExchange, type RequestFacts } from '../routing/exchanges.ts'
 import { confused, encode, keySetText, sign, type TestKey, testKey, unsigned } from '../tokens/make-token.ts'
@@ -45,15 +45,17 @@ function provider(more: Partial<JwtProviderPlan> = {}): JwtProviderPlan {
 /** Keys that come from `fetched`, by address; the store of a test whose rules have theirs inline is never asked. */
 function keyStore(fetched: (url: string) => Promise<string> = () => Promise.reject(new Error('away'))) {
   const time = manualTime(NOW)
-  const keys = new KeyStore({
-    timers: time.timers,
-    now: () => time.clock(),
-    random: () => 0,
-    fetchText: fetched,
-    cache: null,
-    maxAgeMs: 86_400_000,
-    log: { info: () => {}, warn: () => {} },
-  })
+  const keys = new KeyStore(
+    fetching({
+      timers: time.timers,
+      now: () => time.clock(),
+      random: () => 0,
+      fetchText: fetched,
+      cache: null,
+      maxAgeMs: 86_400_000,
+      log: { info: () => {}, warn: () => {} },
+    }),
+  )
   return { time, keys }
 }
 

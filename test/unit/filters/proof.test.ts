@@ -13,6 +13,7 @@ import { EMPTY_SNAPSHOT } from '../../../src/resources/snapshot.ts'
 import type { AuthorizationPolicy, AuthorizationPolicySpec } from '../../../src/resources/authorization-policy.ts'
 import type { RequestAuthentication } from '../../../src/resources/request-authentication.ts'
 import { KeyStore } from '../../../src/tokens/key-store.ts'
+import { fetching } from '../../../src/tokens/remote-keys.ts'
 import { meshPlan } from '../../support/mesh-plan.ts'
 import { manualTime } from '../certificates/mesh/manual-time.ts'
 import { keySetText, testKey } from '../tokens/make-token.ts'
@@ -49,18 +50,20 @@ async function prove(plan: PoliciesPlan, change: (filter: Filter | null) => Filt
   const { timers } = manualTime(0)
   const told: Exchange[] = []
   const tried: Exchange[] = []
-  const keys = new KeyStore({
-    timers,
-    now: () => 0,
-    random: () => 0,
-    fetchText: (uri) => {
-      fetched.push(uri)
-      return new Promise(() => {})
-    },
-    cache: null,
-    maxAgeMs: 0,
-    log: { info: () => {}, warn: () => {} },
-  })
+  const keys = new KeyStore(
+    fetching({
+      timers,
+      now: () => 0,
+      random: () => 0,
+      fetchText: (uri) => {
+        fetched.push(uri)
+        return new Promise(() => {})
+      },
+      cache: null,
+      maxAgeMs: 0,
+      log: { info: () => {}, warn: () => {} },
+    }),
+  )
   const deps: PoliciesDeps = {
     keys,
     onAuthorizationEvent: (exchange) => {

@@ -16,6 +16,7 @@ const FACTS: GatewayFacts = {
   generation: 7,
   rejectedObjects: 2,
   policies: [{ kind: 'AuthorizationPolicy', namespace: 'a', name: 'b', state: 'proven', because: 'c' }],
+  keySets: [{ uri: 'https://issuer.test/keys', ageSeconds: 12, successes: 3, failures: 1 }],
   reloads: { success: 5, failure: 1 },
   listeners: [
     { port: 80, up: true },

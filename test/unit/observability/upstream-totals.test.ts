@@ -10,6 +10,7 @@ const FACTS = {
   generation: 1,
   rejectedObjects: 0,
   policies: [],
+  keySets: [],
   reloads: {},
   listeners: [],
   certificates: [],

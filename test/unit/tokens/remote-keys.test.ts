@@ -3,7 +3,7 @@ import { before, test } from 'node:test'
 import type { JwtKeysPlan } from '../../../src/plan/jwt.ts'
 import type { CachedKeySet, KeySetCache } from '../../../src/tokens/key-set-cache.ts'
 import { KeyStore } from '../../../src/tokens/key-store.ts'
-import { COOLDOWN_MS, REFRESH_MS, RemoteKeys, type RemoteKeysDeps } from '../../../src/tokens/remote-keys.ts'
+import { COOLDOWN_MS, fetching, REFRESH_MS, RemoteKeys, type RemoteKeysDeps } from '../../../src/tokens/remote-keys.ts'
 import { manualTime } from '../certificates/mesh/manual-time.ts'
 import { keySetText, parsed, sign, type TestKey, testKey } from './make-token.ts'
 
@@ -211,7 +211,7 @@ test('KeyStore: a reload fetches nothing anew, and gives up what is no longer as
   const other: JwtKeysPlan = { ...URI, uri: 'https://other.test/keys' }
   issuer.answers.set(URI.uri, keySetText(one))
   issuer.answers.set(other.uri, keySetText(two))
-  const store = new KeyStore(issuer.deps)
+  const store = new KeyStore(fetching(issuer.deps))
   const [first] = store.use([URI, other])
   await settle()
   const [again, inline, none, same] = store.use([URI, { kind: 'inline', jwks: keySetText(two) }, { kind: 'none' }, URI])
@@ -233,7 +233,7 @@ test('KeyStore: an issuer that hangs does not hold up another', async () => {
   const issuer = new Issuer()
   issuer.answers.set('https://slow.test/keys', new Promise<string>(() => {}))
   issuer.answers.set(URI.uri, keySetText(one))
-  const store = new KeyStore(issuer.deps)
+  const store = new KeyStore(fetching(issuer.deps))
   const [slow, fast] = store.use([{ ...URI, uri: 'https://slow.test/keys' }, URI])
   await settle()
   assert.equal(slow!.current(), null)
