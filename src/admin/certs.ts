@@ -31,6 +31,8 @@ export interface CertificateView {
   readonly chainLength?: number
   /** Why there is nothing to show. */
   readonly error?: string
+  /** Why it cannot be used as it is; what was good before may be in use. */
+  readonly unusable?: string
 }
 
 export interface CertificateDependencies {
@@ -87,10 +89,23 @@ function orderFacts(order: OrderedCertificate | undefined): Pick<CertificateView
   }
 }
 
+/** With what is wrong with each, as far as it is known. */
+export function withProblems<T extends CertificateView>(views: readonly T[], model: AdminModel): T[] {
+  const problems = new Map(model.certificateProblems().map(({ name, problem }) => [name, problem]))
+  return views.map((view) => {
+    const problem = problems.get(view.name)
+    return problem === undefined || view.error !== undefined ? view : { ...view, unusable: problem }
+  })
+}
+
 function usersOf(plan: Plan, certificate: string): string[] {
   const servers = Object.values(plan.listeners)
     .flatMap((listener) => (listener.kind === 'tls' ? listener.servers : []))
-    .filter(({ certificates }) => certificates.includes(certificate))
+    .filter(
+      ({ certificates, clientCertificates }) =>
+        certificates.includes(certificate) ||
+        (clientCertificates?.trust.kind === 'certificate' && clientCertificates.trust.name === certificate),
+    )
   const clusters = Object.values(plan.clusters).filter(({ transport }) => {
     if (transport.kind !== 'tls') return false
     const { trust, clientCertificate } = transport.tls

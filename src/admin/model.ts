@@ -74,6 +74,14 @@ export interface ExplainRequest {
   /** With its host. */
   readonly url: string
   readonly headers: readonly (readonly [name: string, value: string])[]
+  /** `TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`: the workload whose certificate the client shows; absent: it shows none. */
+  readonly principal?: string
+}
+
+export interface CertificateProblem {
+  /** As `/certs` calls it, or the path of a file. */
+  readonly name: string
+  readonly problem: string
 }
 
 export interface AdminModel {
@@ -96,6 +104,8 @@ export interface AdminModel {
   meshCertificate(): MeshCertificateState | null
   /** Certificates that are ordered from authorities (ACME), issued yet or not. */
   orderedCertificates(): readonly OrderedCertificate[]
+  /** Certificates of the plan that cannot be used as they are: expired, unreadable, no pair. What was good before may be in use. */
+  certificateProblems(): readonly CertificateProblem[]
   isReady(): boolean
   metricsText(): Promise<string>
   readonly metricsContentType: string

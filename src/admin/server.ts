@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { parseLogLevel, LOG_LEVELS } from '../observability/logger.ts'
-import { certificateViews } from './certs.ts'
+import { certificateViews, withProblems } from './certs.ts'
 import { clusterViews } from './clusters.ts'
 import { refuse } from './guard.ts'
 import { listenerViews } from './listeners.ts'
@@ -87,7 +87,10 @@ function addResources(app: FastifyInstance, { model, now }: AdminServerOptions):
   })
   app.get('/clusters', async (_request, reply) => sendJson(reply, { clusters: await clusterViews(model) }))
   app.get('/certs', async (_request, reply) => {
-    const certificates = [...(await certificateViews(model, files)), ...meshCertificateViews(model, files.now())]
+    const certificates = [
+      ...withProblems(await certificateViews(model, files), model),
+      ...meshCertificateViews(model, files.now()),
+    ]
     return sendJson(reply, { certificates })
   })
   app.get('/status', async (_request, reply) => sendJson(reply, redact(statusView(model))))
@@ -114,7 +117,7 @@ function addActions(app: FastifyInstance, model: AdminModel): void {
     if (model.explain === undefined) return sendJson(reply.code(404), { error: 'this gateway cannot explain requests' })
     const asked = readExplainRequest(request.body)
     if (asked === null)
-      return sendJson(reply.code(400), { error: 'expected {"method","url","headers":[["name","value"]]}' })
+      return sendJson(reply.code(400), { error: 'expected {"method","url","headers":[["name","value"]],"principal"}' })
     return sendJson(reply, redact(await model.explain(asked)))
   })
 }
@@ -135,10 +138,12 @@ function single(value: string | string[] | undefined): string | undefined {
 
 function readExplainRequest(body: unknown): ExplainRequest | null {
   if (typeof body !== 'object' || body === null) return null
-  const { method, url, headers = [] } = body as Record<string, unknown>
+  const { method, url, headers = [], principal } = body as Record<string, unknown>
   if (typeof method !== 'string' || typeof url !== 'string' || !URL.canParse(url) || !Array.isArray(headers))
     return null
-  return headers.every(isHeader) ? { method, url, headers } : null
+  if (!headers.every(isHeader)) return null
+  if (principal === undefined) return { method, url, headers }
+  return typeof principal === 'string' ? { method, url, headers, principal } : null
 }
 
 function isHeader(value: unknown): value is readonly [string, string] {

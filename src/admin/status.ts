@@ -2,7 +2,7 @@
 import type { Origin, Problem } from '../plan/problem.ts'
 import type { PolicyProof } from '../plan/proof.ts'
 import { listenerViews } from './listeners.ts'
-import type { AdminModel, OrderedCertificate, SourceState, WorkerState } from './model.ts'
+import type { AdminModel, CertificateProblem, OrderedCertificate, SourceState, WorkerState } from './model.ts'
 
 /** An object with errors: its last good version stays in force, or the part with the error is left out. */
 export interface RejectedObject {
@@ -36,6 +36,8 @@ export interface StatusView {
   }[]
   /** Security policies in force: proven ones were seen to refuse what they have to, loaded ones were not. */
   readonly policies: readonly PolicyProof[]
+  /** Certificates that cannot be used as they are. */
+  readonly unusableCertificates: readonly CertificateProblem[]
   /** Security policies that this build cannot enforce: while there is one, every request is refused with 403. */
   readonly closedBy: readonly Origin[]
   /** Certificates that should have been ordered, or renewed, and could not be. */
@@ -67,6 +69,7 @@ export function statusView(model: AdminModel): StatusView {
     warnings: problems.filter(({ severity }) => severity !== 'error'),
     listenersDown,
     policies,
+    unusableCertificates: model.certificateProblems(),
     closedBy: model.plan()?.mesh.closedBy ?? [],
     certificates: model.orderedCertificates().filter(({ lastError }) => lastError !== null),
   }

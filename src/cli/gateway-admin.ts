@@ -3,6 +3,7 @@ import type { AdminModel, SourceState } from '../admin/model.ts'
 import type { MeshCertificateState } from '../admin/mesh-certificate.ts'
 import { createAdminServer } from '../admin/server.ts'
 import type { AcmeManager } from '../certificates/acme/manager.ts'
+import type { CertificateWatch } from '../certificates/certificate-watch.ts'
 import type { ManagedIdentity } from '../certificates/mesh/managed-identity.ts'
 import type { Compiler } from '../compile/compile.ts'
 import type { Health } from '../observability/health.ts'
@@ -32,6 +33,8 @@ export interface AdminParts {
   readonly identity: ManagedIdentity | null
   /** Null: no certificate is ever ordered. */
   readonly acme: AcmeManager | null
+  /** Which certificates cannot be used. */
+  readonly certificates: CertificateWatch
   /** Begins to drain, as SIGTERM does. */
   readonly drain: () => void
 }
@@ -79,6 +82,7 @@ function adminModel(parts: AdminParts): AdminModel {
     clusterStats: async () => (await pool.stats()).flatMap(({ clusters }) => clusters),
     meshCertificate: () => meshCertificate(parts),
     orderedCertificates: () => acme?.states() ?? [],
+    certificateProblems: () => parts.certificates.problems(),
     isReady: () => health.isReady(),
     metricsText: () => page.text(),
     metricsContentType: page.contentType,

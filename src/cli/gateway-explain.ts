@@ -5,11 +5,13 @@
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { ExplainRequest } from '../admin/model.ts'
+import { readWorkloadIdentity } from '../certificates/client-certificate.ts'
+import type { ClientCertificate } from '../exchange/client-certificate.ts'
 import { Exchange } from '../exchange/exchange.ts'
 import { type AuthorizationExplanation, explainAuthorization } from '../filters/authorization/explain.ts'
 import { hostWithoutPort } from '../listeners/admission.ts'
 import { normalizePath } from '../listeners/path-normalization.ts'
-import type { ListenerPlan, TlsServerPlan } from '../plan/listener.ts'
+import type { ClientCertificateDemand, ListenerPlan, TlsServerPlan } from '../plan/listener.ts'
 import type { Plan } from '../plan/plan.ts'
 import type { Origin } from '../plan/problem.ts'
 import type { RouteMatch, RoutePlan, VirtualHostPlan } from '../plan/route.ts'
@@ -22,7 +24,7 @@ export interface Explanation {
   readonly routeTable?: string
   readonly virtualHost?: string
   readonly path?: string
-  /** What the AuthorizationPolicies make of a request without a token, from an unknown address. */
+  /** What the AuthorizationPolicies make of a request without a token, from an unknown address, by that workload. */
   readonly authorization?: AuthorizationExplanation
   /** Rules in order, up to the one that takes the request. */
   readonly rules?: readonly ExplainedRule[]
@@ -51,9 +53,18 @@ export function explain(plan: Plan, request: ExplainRequest): Explanation {
     const ports = Object.values(plan.listeners).map((entry) => entry.port)
     return { outcome: `refused: no Gateway server has port ${port} (there are ${ports.join(', ') || 'none'})` }
   }
-  const table = routeTableOf(listener, url.hostname.toLowerCase())
+  const server = listener.kind === 'tls' ? tlsServerOf(listener.servers, url.hostname.toLowerCase()) : null
+  const table = tableOf(listener, server)
   if (table === null)
     return { outcome: 'refused in the TLS handshake: no server takes this name', listener: listener.name }
+  if (server?.clientCertificates?.required === true && request.principal === undefined) {
+    const outcome = `refused in the TLS handshake: ${server.name} demands a certificate of the client (say whose with --principal)`
+    return { outcome, listener: listener.name, routeTable: table }
+  }
+  if (request.principal !== undefined && server !== null && !isDemanded(request.principal, server)) {
+    const outcome = `refused in the TLS handshake: ${server.name} demands a certificate with another name`
+    return { outcome, listener: listener.name, routeTable: table }
+  }
   const found = { listener: listener.name, routeTable: table }
   if (plan.mesh.closedBy.length > 0) {
     return {
@@ -64,6 +75,10 @@ export function explain(plan: Plan, request: ExplainRequest): Explanation {
   const path = normalizePath(url.pathname, plan.mesh.pathNormalization)
   if (path === null) return { ...found, outcome: '400: the path has no normal form' }
   const exchange = exchangeOf(plan, request, { host, authority: hostHeader, path, query: url.search, tls, port })
+  // A server that asks for no certificate never sees the client's.
+  if (request.principal !== undefined && server !== null && server.clientCertificates !== null) {
+    exchange.clientCertificate = certificateOf(request.principal, server.clientCertificates)
+  }
   const authorization = explainAuthorization(plan.policies.authorization, exchange)
   if (authorization.outcome === 'denied') return { ...found, path, authorization, outcome: '403: policies refuse it' }
   const virtualHost = mostSpecific(plan.routeTables[table]?.virtualHosts ?? {}, host)
@@ -157,12 +172,51 @@ function exchangeOf(
   return exchange
 }
 
-function routeTableOf(listener: ListenerPlan, serverName: string): string | null {
-  if (listener.kind === 'http') return listener.routeTable
-  if (listener.kind === 'egress') return null
+function tableOf(listener: ListenerPlan, server: TlsServerPlan | null): string | null {
+  switch (listener.kind) {
+    case 'http':
+      return listener.routeTable
+    case 'tls':
+      return server?.routeTable ?? null
+    case 'egress':
+      return null
+    default:
+      return listener satisfies never
+  }
+}
+
+function tlsServerOf(servers: readonly TlsServerPlan[], serverName: string): TlsServerPlan | null {
   const byName: Record<string, TlsServerPlan> = {}
-  for (const server of listener.servers) for (const name of server.serverNames) byName[name] ??= server
-  return mostSpecific(byName, serverName)?.routeTable ?? null
+  for (const server of servers) for (const name of server.serverNames) byName[name] ??= server
+  return mostSpecific(byName, serverName)
+}
+
+/** As far as names go: whose authority has signed for it cannot be said here. */
+function isDemanded(principal: string, { clientCertificates: demand }: TlsServerPlan): boolean {
+  if (demand === null) return true
+  const { subjectAltNames, trustDomains } = demand
+  if (subjectAltNames.length > 0) return subjectAltNames.includes(`spiffe://${principal}`)
+  return trustDomains === null || trustDomains.includes(principal.slice(0, principal.indexOf('/')))
+}
+
+/** As far as policies look at it. */
+function certificateOf(principal: string, demand: ClientCertificateDemand): ClientCertificate {
+  const uri = `spiffe://${principal}`
+  return {
+    verified: demand.trust.kind !== 'none',
+    uris: [uri],
+    dnsNames: [],
+    identity: readWorkloadIdentity(uri),
+    subject: '',
+    issuer: '',
+    sha256: '',
+    sha1: '',
+    serialNumber: '',
+    validFrom: 0,
+    validTo: 0,
+    encodedPem: '',
+    forwardedElement: '',
+  }
 }
 
 /** Exact name, else the longest `*.suffix`, else `*`. */

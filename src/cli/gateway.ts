@@ -32,6 +32,7 @@ import { policyProofs } from '../workers/proofs.ts'
 import { packageVersion } from './commands/version.ts'
 import { CommandFailure } from './exit.ts'
 import { createAcme } from './gateway-acme.ts'
+import { watchCertificates } from './gateway-certificates.ts'
 import { createAdmin } from './gateway-admin.ts'
 import type { GatewayHooks, RunGateway } from './gateway-hooks.ts'
 import { redisSettings } from './redis-settings.ts'
@@ -84,6 +85,7 @@ async function startGateway(
     log,
   })
   const tickets = new TicketKeyRing({ timers: systemTimers(), lifeMs: TICKET_KEY_LIFE_MS, random: randomBytes })
+  const certificates = watchCertificates(log)
   const { maxSeries, idleExpiry } = settings.metrics
   const aggregator = createMetricsAggregator({
     maxSeries,
@@ -125,7 +127,10 @@ async function startGateway(
       if (message.generation === 1) flushCompileCache()
       await applied
     },
-    onInForce: (plan) => acme?.update(plan.acme ?? {}),
+    onInForce: (plan) => {
+      acme?.update(plan.acme ?? {})
+      certificates.watch.update(plan)
+    },
     log,
   })
   const keySets: KeySets = new KeySets(keyDeps(policiesSettings(settings), log), (source, keySet) => {
@@ -204,6 +209,7 @@ async function startGateway(
     log,
     identity,
     acme,
+    certificates: certificates.watch,
     drain: () => process.kill(process.pid, 'SIGTERM'),
   })
   const close = async (): Promise<void> => {
@@ -211,6 +217,7 @@ async function startGateway(
     probe.close()
     keySets.close()
     tickets.close()
+    certificates.close()
   }
   const [statusAddress, adminAddress] = await Promise.all([
     listenOn('status', settings.status, (port, host) => status.listen(port, host)),

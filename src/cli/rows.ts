@@ -65,7 +65,10 @@ export function clusterRows(body: unknown): Rows {
 export function certificateRows(body: unknown): Rows {
   return table<CertificateView>(itemsOf(body, 'certificates'), [
     ['name', ({ name }) => name],
-    ['names', ({ subjectAltNames, subject, error }) => error ?? (list(subjectAltNames) || subject)],
+    [
+      'names',
+      ({ subjectAltNames, subject, error, unusable }) => error ?? unusable ?? (list(subjectAltNames) || subject),
+    ],
     ['source', ({ source }) => source],
     ['until', ({ notAfter }) => notAfter],
     ['days left', ({ daysLeft }) => daysLeft],

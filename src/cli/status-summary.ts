@@ -10,7 +10,7 @@ export interface StatusSummary {
   /** `NUMBER-HASH` */
   readonly generation: string
   readonly workers: readonly (readonly [id: string, pid: string, generation: string, restarts: string])[]
-  /** Sources that cannot be read, listeners that are down, certificates that cannot be issued; a line each. */
+  /** Sources that cannot be read, listeners that are down, certificates that cannot be issued or used; a line each. */
   readonly trouble: readonly string[]
   /** A line for each reason why an object was rejected. */
   readonly rejected: readonly string[]
@@ -46,6 +46,9 @@ export function summariseStatus(body: unknown): StatusSummary {
       ),
       ...itemsOf(status.certificates).map(
         ({ name, issuer, lastError }) => `${text(name)} cannot be issued by ${text(issuer)}: ${text(lastError)}`,
+      ),
+      ...itemsOf(status.unusableCertificates).map(
+        ({ name, problem }) => `certificate ${text(name)} cannot be used as it is: ${text(problem)}`,
       ),
     ],
     rejected: itemsOf(status.rejected).flatMap(({ problems }) =>

@@ -9,6 +9,7 @@ import { type OutputFormat, writeJson } from '../output.ts'
 interface ExplainFlags extends AdminFlags {
   readonly output: OutputFormat
   readonly header?: readonly string[]
+  readonly principal?: string
 }
 
 export const addExplain: AddCommand = (program, { io, exit }) => {
@@ -24,6 +25,10 @@ export const addExplain: AddCommand = (program, { io, exit }) => {
       "for example http://shop.example.com/orders?id=7. Its port is the Gateway server's, 80 or 443 if it has none; its host is the Host header unless -H names another",
     )
     .option('-H, --header <HEADER>', "a request header, 'name: value'; repeatable", collect)
+    .option(
+      '--principal <ID>',
+      "the workload whose certificate the client shows: 'TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT'",
+    )
     .addHelpText(
       'after',
       examples([
@@ -32,7 +37,9 @@ export const addExplain: AddCommand = (program, { io, exit }) => {
       ]),
     )
   addAdminFlags(command).action(async (method: string, url: string, options: ExplainFlags) => {
-    const body = { method, url: checkUrl(url), headers: (options.header ?? []).map(splitHeader) }
+    const { header = [], principal } = options
+    const asked = { method, url: checkUrl(url), headers: header.map(splitHeader) }
+    const body = principal === undefined ? asked : { ...asked, principal: checkPrincipal(principal) }
     const answer = await askAdmin(options, io, { method: 'POST', path: '/explain', body })
     const text = options.output === 'json' ? undefined : explanationText(answer, io)
     if (text === undefined) writeJson(io.stdout, answer)
@@ -49,6 +56,13 @@ function checkUrl(url: string): string {
   const parsed = URL.parse(url)
   if (parsed?.protocol === 'http:' || parsed?.protocol === 'https:') return url
   throw new CommandFailure(`"${url}" is not a URL that starts with http:// or https://`)
+}
+
+/** With or without the scheme of SPIFFE. */
+function checkPrincipal(principal: string): string {
+  const plain = principal.replace(/^spiffe:\/\//, '')
+  if (/^[^/]+\/ns\/[^/]+\/sa\/[^/]+$/.test(plain)) return plain
+  throw new CommandFailure(`"${principal}" is not 'TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT'`)
 }
 
 /** As curl reads it: the value begins after the colon and the blanks that follow it. */

@@ -12,7 +12,7 @@ export const addStatus: AddCommand = (program, { io, exit }) => {
     .command('status')
     .summary('is a running gateway in step with its sources, and what was rejected')
     .description(
-      'Says whether every worker of a running gateway serves the newest configuration, and which objects were rejected and why. Exit code 0: in step and nothing rejected; 1: not so; 2: no gateway answers.',
+      'Says whether every worker of a running gateway serves the newest configuration, and which objects were rejected and why. Exit code 0: in step, nothing rejected, every certificate usable; 1: not so; 2: no gateway answers.',
     )
     .addHelpText(
       'after',
@@ -26,7 +26,7 @@ export const addStatus: AddCommand = (program, { io, exit }) => {
     const summary = summariseStatus(body)
     if (options.output === 'json') writeJson(io.stdout, body)
     else await print(summary, io)
-    exit(summary.inStep && summary.rejected.length === 0 ? EXIT_OK : EXIT_FOUND)
+    exit(summary.inStep && summary.rejected.length + summary.trouble.length === 0 ? EXIT_OK : EXIT_FOUND)
   })
 }
 

@@ -160,6 +160,7 @@ export function makeModel(changes: Partial<AdminModel> = {}): TestModel {
     plan: () => PLAN,
     meshCertificate: () => null,
     orderedCertificates: () => [],
+    certificateProblems: () => [],
     generation: () => ({ number: 7, text: '7-9f86d081' }),
     problems: () => PROBLEMS,
     sources: () => [{ name: 'https://user:hunter2@config.test/', objects: 9, readAt: 0, error: null }],
