@@ -1,8 +1,8 @@
 /** What a TLS server presents and trusts, ready for OpenSSL; made anew when the material is, not for every handshake. */
-import { createHash } from 'node:crypto'
-import { constants } from 'node:crypto'
+import { constants, createHash } from 'node:crypto'
 import type { SecureContextOptions } from 'node:tls'
 import type { TlsServerPlan } from '../plan/listener.ts'
+import { SERVER_CIPHERS, TLS13_SUITES } from './cipher-suites.ts'
 import type { MaterialLease, MaterialStore } from './material-store.ts'
 import type { KeyPairMaterial, TrustMaterial } from './pem.ts'
 import { subjectAltNames } from './subject-alt-names.ts'
@@ -87,7 +87,8 @@ export class ServerContextSource {
         sessionIdContext: sessionContext(this.#plan, trust),
         sessionTimeout: SESSION_TIMEOUT_S,
         // A second handshake on a connection could put another client in the place of the one that was verified.
-        secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+        // A client whose first choice is ChaCha20 has no AES in its hardware.
+        secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_PRIORITIZE_CHACHA,
       },
       ownUris: pairs.flatMap(({ leaf }) =>
         subjectAltNames(leaf).flatMap(({ type, value }) => (type === 'URI' ? [value] : [])),
@@ -101,11 +102,15 @@ function limits({ minVersion, maxVersion, cipherSuites, ecdhCurves }: Limits): S
   // OpenSSL has nothing left to sign with below TLS 1.2 unless its security level is lowered: who asks for such a
   // version by name gets it.
   const isOld = minVersion < 'TLSv1.2'
-  const ciphers = [cipherSuites ?? (isOld ? 'DEFAULT' : ''), isOld ? '@SECLEVEL=0' : ''].filter((part) => part !== '')
+  const suites = [
+    ...TLS13_SUITES,
+    cipherSuites ?? (isOld ? 'DEFAULT' : SERVER_CIPHERS),
+    ...(isOld ? ['@SECLEVEL=0'] : []),
+  ]
   return {
     minVersion,
     maxVersion,
-    ...(ciphers.length === 0 ? {} : { ciphers: ciphers.join(':') }),
+    ciphers: suites.join(':'),
     ...(ecdhCurves === undefined ? {} : { ecdhCurve: ecdhCurves }),
   }
 }

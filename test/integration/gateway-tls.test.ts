@@ -109,6 +109,21 @@ ${more}`
     assert.equal((await askTls({ port, servername: 'else.test' })).status, 200)
   })
 
+  test('a server without cipher suites takes those of Envoy, AES-128 before AES-256, and ChaCha20 from who prefers it', async () => {
+    const gateway = await gatewayOf({ '*': '{ mode: SIMPLE, credentialName: app }' })
+    const port = gateway.port(443)
+    const cipher = async (ask: Omit<TlsAsk, 'port'>) => (await askTls({ port, ...ask })).cipher
+    assert.equal(await cipher({}), 'TLS_AES_128_GCM_SHA256')
+    assert.equal(
+      await cipher({ ciphers: 'TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256' }),
+      'TLS_CHACHA20_POLY1305_SHA256',
+    )
+    assert.equal(await cipher({ maxVersion: 'TLSv1.2' }), 'ECDHE-ECDSA-AES128-GCM-SHA256')
+    for (const weak of ['ECDHE-ECDSA-AES128-SHA256', 'ECDHE-ECDSA-AES256-SHA']) {
+      await refused({ port, maxVersion: 'TLSv1.2', ciphers: weak }, weak)
+    }
+  })
+
   test('of an RSA and an ECDSA certificate each client gets the one that it can use', async () => {
     const rsa = certificates.leaf(own, ['app.test'], { key: 'rsa' })
     const gateway = await gatewayOf(
