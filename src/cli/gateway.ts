@@ -280,6 +280,7 @@ function dataPlaneSettings(settings: Settings): DataPlaneSettings {
       ownAddress: ownAddress(process.env),
     },
     dnsRefreshMs: mesh.dnsRefreshRate,
+    misdirectedStatus: downstream.misdirected === 'NOT_FOUND' ? 404 : 421,
     generationHeader: settings.generationHeader?.toLowerCase() ?? null,
     drainMs: mesh.defaultConfig.drainDuration,
     maxSeries: metrics.maxSeries,

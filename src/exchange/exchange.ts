@@ -22,6 +22,11 @@ export interface ListenerFacts {
   readonly tls: boolean
   /** Name of the route table that is asked. */
   readonly routeTable: string
+  /**
+   * Whether a host has no routes here because another TLS server of the port takes it, although this connection's
+   * certificate is for it too (RFC 9110 §15.5.20). Absent: there is no other.
+   */
+  misdirects?(host: string): boolean
   /** The gateway is ending: every answer asks its client to connect elsewhere. */
   readonly draining: boolean
 }

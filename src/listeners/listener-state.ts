@@ -13,9 +13,13 @@ export class ListenerState {
     this.port = port
   }
 
-  /** The facts of connections whose requests are looked up in `routeTable`. */
-  facts(tls: boolean, routeTable: string): ListenerFacts {
-    return new Facts(this, tls, routeTable)
+  /**
+   * The facts of connections whose requests are looked up in `routeTable`.
+   *
+   * @param misdirects See {@link ListenerFacts.misdirects}.
+   */
+  facts(tls: boolean, routeTable: string, misdirects?: (host: string) => boolean): ListenerFacts {
+    return new Facts(this, tls, routeTable, misdirects)
   }
 }
 
@@ -23,9 +27,11 @@ class Facts implements ListenerFacts {
   readonly port: number
   readonly tls: boolean
   readonly routeTable: string
+  readonly misdirects?: (host: string) => boolean
   readonly #state: ListenerState
 
-  constructor(state: ListenerState, tls: boolean, routeTable: string) {
+  constructor(state: ListenerState, tls: boolean, routeTable: string, misdirects?: (host: string) => boolean) {
+    if (misdirects !== undefined) this.misdirects = misdirects
     this.#state = state
     this.port = state.port
     this.tls = tls

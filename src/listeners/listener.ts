@@ -51,7 +51,9 @@ export class Listener {
     if ('tls' in route) {
       const options = { ...route.tls, alpn: ['http/1.1'] }
       const onSecure = ({ socket, server, clientCertificate }: SecureConnection) => {
-        http.take(socket, connectionFacts(socket, clientCertificate), state.facts(true, server.plan.routeTable))
+        const misdirects = (host: string) => terminator.misdirects(host, server)
+        const facts = state.facts(true, server.plan.routeTable, misdirects)
+        http.take(socket, connectionFacts(socket, clientCertificate), facts)
       }
       const terminator = new TlsTerminator(options, onSecure, deps.challenges)
       this.#tls = terminator

@@ -7,6 +7,7 @@ import { createSecureContext, createServer, type Server, type TLSSocket } from '
 import type { MaterialStore } from '../certificates/material-store.ts'
 import { refusalOf } from '../certificates/client-certificate.ts'
 import { type ServerContext, ServerContextSource } from '../certificates/server-context.ts'
+import { isForHost } from '../certificates/subject-alt-names.ts'
 import { type TicketKeys, ticketName } from '../certificates/ticket-keys.ts'
 import type { ClientCertificate } from '../exchange/client-certificate.ts'
 import type { TlsServerPlan } from '../plan/listener.ts'
@@ -77,9 +78,9 @@ export class TlsServer {
     return ends.previous
   }
 
-  /** The certificates that it presents; empty: none. */
-  get presented(): ServerContext['presented'] {
-    return this.#ends?.context.presented ?? []
+  /** Whether a client may take a certificate that it presents for one of that host's. */
+  presentsFor(host: string): boolean {
+    return this.#ends?.context.presented.some(({ leaf }) => isForHost(leaf, host)) ?? false
   }
 
   /** Handshakes that have begun, and connections, go on. */

@@ -59,6 +59,18 @@ export class TlsServers {
     return this.#any
   }
 
+  /**
+   * Whether a request for a host that `server` has no routes for was meant for another server of the port, to which its
+   * client could have connected just as well: with a certificate that covers hosts of several servers, HTTP/2 clients
+   * use one connection for all of them (RFC 9113 §9.1.1). Without such a certificate the client should not have asked.
+   *
+   * @param host Lower case, without a port.
+   */
+  misdirects(host: string, server: TlsServer): boolean {
+    const meant = this.find(host)
+    return meant !== null && meant.plan.name !== server.plan.name && server.presentsFor(host)
+  }
+
   close(): void {
     for (const { server } of this.#known.values()) server.close()
   }

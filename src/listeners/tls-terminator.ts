@@ -7,7 +7,7 @@ import type { ChallengeTable } from '../certificates/acme/challenge-table.ts'
 import { peekClientHello } from '../lib/peek-client-hello.ts'
 import type { TlsServerPlan } from '../plan/listener.ts'
 import { AcmeChallenges } from './acme-challenges.ts'
-import type { HandshakeOptions, SecureConnection } from './tls-server.ts'
+import type { HandshakeOptions, SecureConnection, TlsServer } from './tls-server.ts'
 import { TlsServers } from './tls-servers.ts'
 
 /** For a ClientHello, from the connection to its last byte (semantics §1.11). */
@@ -57,6 +57,11 @@ export class TlsTerminator {
       if (end === null) refuse(socket, server === null ? UNRECOGNIZED_NAME : INTERNAL_ERROR)
       else end.emit('connection', socket)
     })
+  }
+
+  /** See {@link TlsServers.misdirects}. */
+  misdirects(host: string, server: TlsServer): boolean {
+    return this.#servers.misdirects(host, server)
   }
 
   close(): void {

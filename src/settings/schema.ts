@@ -52,6 +52,11 @@ const downstream = group('Limits on what clients may send and how long they may 
     { ms: 1000, text: '1s' },
   ),
   http10: flag('Accepts HTTP/1.0 requests, as `PILOT_HTTP10` does; otherwise they are answered 426.', false),
+  misdirected: choice(
+    "The answer to an HTTP/2 request on a TLS connection to one server of a port for a host of another one, where the connection's certificate covers that host too: browsers share connections in this way. With `MISDIRECTED` (421) they ask again on a connection of its own; `NOT_FOUND` (404) is Istio's answer.",
+    ['MISDIRECTED', 'NOT_FOUND'],
+    'MISDIRECTED',
+  ),
   maxConnections: wholeOrOff('Open connections of one worker on one listener; more are accepted and closed at once.', {
     least: 1,
     most: 1_000_000,

@@ -59,6 +59,8 @@ const MATERIAL_SETTLE_MS = 200
 const STORE_WAIT_MS = 2000
 
 const ROUTE_NOT_FOUND: LocalReply = { status: 404, flag: 'NR', details: 'route_not_found' }
+/** The client asks again on another connection. */
+const MISDIRECTED: LocalReply = { status: 421, flag: 'NR', details: 'misdirected_request' }
 
 /** What an update says of the forward proxy. */
 interface EgressUpdate {
@@ -373,8 +375,14 @@ export class DataPlane {
 
   #route(exchange: Exchange): void {
     const virtualHost = this.#virtualHost(exchange)
-    if (virtualHost === null) sendLocalReply(exchange, ROUTE_NOT_FOUND)
+    if (virtualHost === null) sendLocalReply(exchange, this.#isMisdirected(exchange) ? MISDIRECTED : ROUTE_NOT_FOUND)
     else virtualHost.handle(exchange)
+  }
+
+  /** A connection of HTTP/1.1 is one host's: there it is a mistake, and 404 as in Istio. */
+  #isMisdirected({ req, host, listener }: Exchange): boolean {
+    if (this.#settings.misdirectedStatus !== 421 || req.httpVersionMajor !== 2) return false
+    return listener.misdirects?.(host) ?? false
   }
 
   #onFinished(exchange: Exchange): void {

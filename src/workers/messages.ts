@@ -27,6 +27,8 @@ export interface DataPlaneSettings {
   readonly generationHeader: string | null
   /** How long requests in flight may take once their listener is gone, or the gateway ends. */
   readonly drainMs: number
+  /** To HTTP/2 requests for a host of another TLS server of the port: 421 (Misdirected Request), or Istio's 404. */
+  readonly misdirectedStatus: 421 | 404
   readonly maxSeries: number
   /** Null: series are kept for ever. */
   readonly seriesIdleMs: number | null

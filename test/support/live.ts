@@ -62,6 +62,7 @@ export async function startGateway(
       },
       dnsRefreshMs: 60_000,
       generationHeader: null,
+      misdirectedStatus: 421,
       drainMs: 2000,
       maxSeries: 600,
       seriesIdleMs: null,

@@ -18,6 +18,7 @@ export const REQUIREMENTS = [
       'test/integration/',
       'test/security/',
       'test/unit/certificates/',
+      'test/unit/listeners/tls-servers.test.ts',
       'test/unit/lib/peek-client-hello.test.ts',
       'test/unit/upstreams/',
       'conformance/',

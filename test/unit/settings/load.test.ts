@@ -46,6 +46,7 @@ test('without flags, variables and file every setting has its default', async ()
       requestTimeout: null,
       idleTimeout: 3_600_000,
       http10: false,
+      misdirected: 'MISDIRECTED',
       maxConnections: null,
     },
   }
