@@ -339,7 +339,7 @@ function troubleOf({ cluster, troubles }: Destination): { kind: 'private' | 'fai
 function readConnect({ req, authority }: Exchange): Target {
   const target = readTarget(authority, null)
   if (target.kind === 'malformed') return target
-  return agreesWithHost(req.rawHeaders, target, target.port)
+  return agreesWithHost(req.rawHeaders, authority, target, target.port)
     ? target
     : malformed('Host and request target are not the same')
 }
@@ -356,14 +356,21 @@ function readAbsolute({ req, authority }: Exchange): Target {
   }
   const target = readTarget(authority, 80)
   if (target.kind === 'malformed') return target
-  return agreesWithHost(req.rawHeaders, target, 80) ? target : malformed('Host and request target are not the same')
+  return agreesWithHost(req.rawHeaders, authority, target, 80)
+    ? target
+    : malformed('Host and request target are not the same')
 }
 
 /** A client of a proxy asks for one place only, whoever reads it: in its target and in its Host. */
-function agreesWithHost(rawHeaders: readonly string[], target: Target, defaultPort: number): boolean {
+function agreesWithHost(
+  rawHeaders: readonly string[],
+  authority: string,
+  target: Target,
+  defaultPort: number,
+): boolean {
   if (target.kind === 'malformed') return true
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]!.toLowerCase() !== 'host') continue
+    if (rawHeaders[i]!.toLowerCase() !== 'host' || rawHeaders[i + 1] === authority) continue
     const host = readTarget(rawHeaders[i + 1]!, defaultPort)
     if (host.kind === 'malformed' || host.host !== target.host || host.port !== target.port) return false
   }

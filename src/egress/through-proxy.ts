@@ -15,10 +15,12 @@ export function openThroughProxy(
   done: (error: Error | null) => void,
 ): void {
   let received = Buffer.alloc(0)
-  const finish = (error: Error | null) => {
+  const finish = (error: Error | null, rest?: Buffer) => {
     socket.off('data', onData)
     socket.off('end', onEnd)
     socket.pause()
+    // Only now: while somebody listens, what is put back is read again at once.
+    if (rest !== undefined && rest.length > 0) socket.unshift(rest)
     done(error)
   }
   const onEnd = () => {
@@ -36,9 +38,7 @@ export function openThroughProxy(
       finish(new Error(`the other proxy answers ${status ?? 'no HTTP'}`))
       return
     }
-    const rest = received.subarray(end + 4)
-    if (rest.length > 0) socket.unshift(rest)
-    finish(null)
+    finish(null, received.subarray(end + 4))
   }
   socket.on('data', onData)
   socket.on('end', onEnd)

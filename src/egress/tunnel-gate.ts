@@ -30,6 +30,9 @@ export type GateState =
 const HOLD: GateState = { kind: 'hold' }
 const PASS: GateState = { kind: 'pass' }
 
+const NOTHING = Buffer.alloc(0)
+/** By then it is known what is spoken, if it is not TLS. */
+const LOOK_AT_BYTES = 16
 const HANDSHAKE = 22
 const TLS_MAJOR_VERSION = 3
 /** Methods that servers know; `PRI` begins HTTP/2. */
@@ -54,7 +57,7 @@ const BLANKS = /^[\r\n\t ]*/
 export class TunnelGate {
   readonly #rules: GateRules
   readonly #reader = new ClientHelloReader()
-  #start: Buffer = Buffer.alloc(0)
+  #start: Buffer = NOTHING
   #state: GateState = HOLD
   /** Server name that the client asked for, once it is known; empty: none. */
   serverName = ''
@@ -66,7 +69,8 @@ export class TunnelGate {
   /** Takes the next bytes of the client. Once the state is not `hold`, bytes change nothing. */
   push(bytes: Buffer): GateState {
     if (this.#state !== HOLD) return this.#state
-    if (this.#start.length < 16) this.#start = Buffer.concat([this.#start, bytes.subarray(0, 64)])
+    if (this.#start.length === 0) this.#start = bytes
+    else if (this.#start.length < LOOK_AT_BYTES) this.#start = Buffer.concat([this.#start, bytes.subarray(0, 64)])
     this.#state = this.#looksLikeTls() ? this.#judgeHello(bytes) : this.#judgeOther()
     return this.#state
   }
@@ -101,8 +105,8 @@ export class TunnelGate {
     const start = this.#start
     // The ClientHello of SSL 2, which old servers took for TLS as well, and which has no server name.
     if ((start[0]! & 0x80) !== 0) return refuse('bad-client-hello')
-    const text = start.toString('latin1').replace(BLANKS, '').toUpperCase()
-    if (text === '' && start.length < 16) return HOLD
+    const text = start.toString('latin1', 0, 64).replace(BLANKS, '').toUpperCase()
+    if (text === '' && start.length < LOOK_AT_BYTES) return HOLD
     for (const method of METHODS) {
       if (text.startsWith(`${method} `) || text.startsWith(`${method}\t`)) return refuse('not-tls')
       if (`${method} `.startsWith(text)) return HOLD

@@ -2,7 +2,7 @@
  * One CONNECT tunnel, from its dial to its end. The address that was judged is dialled before the client is answered,
  * so that it learns what went wrong; what the client says first passes the gate before anything of it leaves.
  */
-import { connect, type Socket } from 'node:net'
+import { connect, type OnReadOpts, type Socket } from 'node:net'
 import type { ConnectRequest } from '../exchange/connect-request.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
@@ -12,6 +12,7 @@ import { connectFailure } from '../upstreams/connect-failure.ts'
 import type { Endpoint } from '../upstreams/endpoint.ts'
 import { socketAddress } from '../upstreams/socket-address.ts'
 import type { Destination, OpenTunnel } from './destinations.ts'
+import { ReadBuffer } from './read-buffer.ts'
 import { openThroughProxy } from './through-proxy.ts'
 import { type GateRefusal, type GateRules, TunnelGate } from './tunnel-gate.ts'
 
@@ -91,7 +92,13 @@ export class Tunnel implements OpenTunnel {
     exchange.upstream.attempts++
     exchange.upstream.endpoint = endpoint.key
     exchange.upstream.endpointLabels = endpoint.plan.labels ?? null
-    const socket = connect({ ...socketAddress(endpoint.plan), allowHalfOpen: true, noDelay: true })
+    const socket = connect({
+      ...socketAddress(endpoint.plan),
+      allowHalfOpen: true,
+      noDelay: true,
+      // Another proxy's answer is read in the usual way first.
+      ...(via === null ? { onread: this.#readInto() } : {}),
+    })
     this.#upstream = socket
     let failure: Error | null = null
     this.#connectTimer = setTimeout(() => {
@@ -116,6 +123,30 @@ export class Tunnel implements OpenTunnel {
         })
       }
     })
+  }
+
+  /** What comes from upstream, into the same memory as long as the client takes it at once. */
+  #readInto(): OnReadOpts {
+    const { socket: client } = this.#request
+    const { throttle } = this.#destination
+    const exchange = this.#exchange
+    const memory = new ReadBuffer()
+    return {
+      buffer: memory.next,
+      callback: (length, buffer) => {
+        exchange.bytesSent += length
+        const goOn = client.write(length === buffer.length ? buffer : buffer.subarray(0, length))
+        // Nothing waits: the kernel has taken it all.
+        memory.used(length, client.writableLength === 0)
+        const waitMs = throttle === null ? 0 : throttle.take('down', length)
+        if (waitMs > 0) this.#resumeLater(waitMs)
+        return goOn && waitMs === 0
+      },
+    }
+  }
+
+  #resumeLater(delayMs: number): void {
+    setTimeout(() => this.#upstream?.resume(), delayMs).unref()
   }
 
   /** Before the tunnel stands another endpoint may do; afterwards it is over. */
@@ -146,7 +177,6 @@ export class Tunnel implements OpenTunnel {
     this.#connectTimer = null
     const { socket: client } = this.#request
     const { idleTimeoutMs, gate, helloTimeoutMs } = this.#options
-    this.#exchange.upstream.localAddress = `${socket.localAddress ?? ''}:${socket.localPort ?? 0}`
     this.#exchange.upstreamStartMono = performance.now()
     this.#accepted = true
     this.#exchange.details = 'via_upstream'
@@ -229,12 +259,13 @@ export class Tunnel implements OpenTunnel {
     const exchange = this.#exchange
     const { throttle } = this.#destination
     client.on('drain', () => upstream.resume())
+    upstream.on('end', () => client.end())
+    if (this.#destination.via === null) return
     upstream.on('data', (bytes: Buffer) => {
       exchange.bytesSent += bytes.length
       if (!client.write(bytes)) upstream.pause()
       if (throttle !== null) slow(upstream, throttle.take('down', bytes.length))
     })
-    upstream.on('end', () => client.end())
   }
 
   #fail(reply: LocalReply): void {

@@ -65,7 +65,7 @@ const SWITCHING_PROTOCOLS = 101
 /** Time for the client to read the answer before the connection is cut, as Envoy's `delayed_close_timeout`. */
 const DELAYED_CLOSE_MS = 1000
 
-const CONNECTED = 'HTTP/1.1 200 Connection established\r\n\r\n'
+const CONNECTED = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n')
 
 const kFacts: unique symbol = Symbol('sluice.connection')
 
@@ -236,7 +236,7 @@ export class Http1Server {
     socket.on('error', () => {})
     const { connect } = this.#deps
     if (connect === undefined) {
-      this.#reply(this.#detach(req, socket, facts), socket, CONNECT_NOT_ROUTED)
+      this.#reply(this.#detach(req, facts), socket, CONNECT_NOT_ROUTED)
       return
     }
     // What was sent ahead of this request is not answered any more, so nobody knows whose bytes these are.
@@ -246,7 +246,7 @@ export class Http1Server {
     }
     socket.pause()
     if (head.length > 0) socket.unshift(head)
-    const exchange = this.#detach(req, socket, facts)
+    const exchange = this.#detach(req, facts)
     exchange.headers = readHeaders(req.rawHeaders).list
     socket.once('close', () => {
       this.#onClose(exchange)
@@ -254,7 +254,6 @@ export class Http1Server {
     const accept = () => {
       exchange.status = 200
       exchange.responseStartMono = performance.now()
-      exchange.res.detachSocket(socket)
       socket.write(CONNECTED)
     }
     connect({
@@ -317,14 +316,13 @@ export class Http1Server {
 
   /** Answers on a socket that Node no longer serves requests of, and closes it. */
   #answerDetached(req: IncomingMessage, socket: Socket, facts: SocketFacts, reply: LocalReply): void {
-    this.#reply(this.#detach(req, socket, facts), socket, reply)
+    this.#reply(this.#detach(req, facts), socket, reply)
   }
 
   /** An exchange of a socket that Node no longer serves requests of. */
-  #detach(req: IncomingMessage, socket: Socket, facts: SocketFacts): Exchange {
+  #detach(req: IncomingMessage, facts: SocketFacts): Exchange {
     const res = new ServerResponse(req)
     res.shouldKeepAlive = false
-    res.assignSocket(socket)
     const exchange = new Exchange(req, res, facts.listener, this.#deps.epoch(), Date.now(), performance.now())
     exchange.method = req.method ?? ''
     exchange.authority = req.url ?? ''
@@ -337,6 +335,7 @@ export class Http1Server {
 
   /** Answers on such a socket, and closes it. */
   #reply(exchange: Exchange, socket: Socket, reply: LocalReply): void {
+    exchange.res.assignSocket(socket)
     this.#closeAfter(exchange, socket)
     this.#deps.reply(exchange, reply)
   }

@@ -30,6 +30,9 @@ export const REQUIREMENTS = [
   { command: 'named', debianPackage: 'bind9', neededBy: ['test/integration/acme'] },
   { command: 'redis-server', debianPackage: 'redis-server', neededBy: ['test/integration/limits/', 'conformance/'] },
   { command: 'nginx', debianPackage: 'nginx-light', neededBy: ['test/integration/upstream-tls.test.ts'] },
+  { command: 'curl', debianPackage: 'curl', neededBy: ['test/integration/egress-clients.test.ts'] },
+  { command: 'git', debianPackage: 'git', neededBy: ['test/integration/egress-clients.test.ts'] },
+  { command: 'apt-get', debianPackage: 'apt', neededBy: ['test/integration/egress-clients.test.ts'] },
 ] as const satisfies readonly Requirement[]
 
 export type RequiredCommand = (typeof REQUIREMENTS)[number]['command']
