@@ -1,5 +1,6 @@
 /** `/listeners`: what the plan listens on, and whether it does. */
 import type { ListenerPlan } from '../plan/listener.ts'
+import type { TcpRoutePlan } from '../plan/tcp.ts'
 import type { AdminModel, ListenerState } from './model.ts'
 
 export interface ListenerView {
@@ -23,6 +24,8 @@ export interface ListenerView {
     readonly minVersion: string
     readonly maxVersion: string
   }[]
+  /** Connections that are passed on as they are, by the name that a TLS client asks for (none: any); and where to. */
+  readonly connections?: readonly { readonly serverNames: readonly string[]; readonly clusters: readonly string[] }[]
 }
 
 export function listenerViews(model: AdminModel): ListenerView[] {
@@ -40,15 +43,24 @@ export function listenerViews(model: AdminModel): ListenerView[] {
       routeTables,
       hosts: [...new Set(hosts)],
       ...(listener.kind === 'tls' ? { tlsServers: listener.servers.map(tlsServerView) } : {}),
+      ...connectionsView(listener),
     }
   })
 }
 
 /** Names of the route tables that a listener asks. */
 export function routeTablesOf(listener: ListenerPlan): string[] {
-  if (listener.kind === 'http') return [listener.routeTable]
-  if (listener.kind === 'egress') return []
-  return [...new Set(listener.servers.map(({ routeTable }) => routeTable))]
+  switch (listener.kind) {
+    case 'http':
+      return [listener.routeTable]
+    case 'tls':
+      return [...new Set(listener.servers.flatMap(({ routeTable, tcp }) => (tcp === undefined ? [routeTable] : [])))]
+    case 'tcp':
+    case 'egress':
+      return []
+    default:
+      return listener satisfies never
+  }
 }
 
 function tlsServerView({ name, serverNames, certificates, minVersion, maxVersion }: TlsServer) {
@@ -56,6 +68,27 @@ function tlsServerView({ name, serverNames, certificates, minVersion, maxVersion
 }
 
 type TlsServer = Extract<ListenerPlan, { kind: 'tls' }>['servers'][number]
+
+/** Where connections go whose bytes are passed on as they are. */
+function connectionsView(listener: ListenerPlan): Pick<ListenerView, 'connections'> {
+  if (listener.kind === 'http' || listener.kind === 'egress') return {}
+  const routes: (readonly [readonly string[], TcpRoutePlan | null])[] =
+    listener.kind === 'tcp'
+      ? [[[], listener.route]]
+      : [
+          ...listener.servers.flatMap(({ serverNames, tcp }) =>
+            tcp === undefined ? [] : [[serverNames, tcp] as const],
+          ),
+          ...(listener.passthrough ?? []).map(({ serverNames, route }) => [serverNames, route] as const),
+        ]
+  if (routes.length === 0) return {}
+  return {
+    connections: routes.map(([serverNames, route]) => ({
+      serverNames,
+      clusters: route?.destinations.map(({ cluster }) => cluster) ?? [],
+    })),
+  }
+}
 
 function stateOf(states: readonly ListenerState[]): Pick<ListenerView, 'address' | 'up' | 'errors'> {
   const errors = [...new Set(states.flatMap(({ error }) => (error === null ? [] : [error])))]

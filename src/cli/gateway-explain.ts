@@ -15,6 +15,7 @@ import type { ClientCertificateDemand, ListenerPlan, TlsServerPlan } from '../pl
 import type { Plan } from '../plan/plan.ts'
 import type { Origin } from '../plan/problem.ts'
 import type { RouteMatch, RoutePlan, VirtualHostPlan } from '../plan/route.ts'
+import type { TcpRoutePlan } from '../plan/tcp.ts'
 import { compileMatch } from '../routing/match.ts'
 
 export interface Explanation {
@@ -53,6 +54,8 @@ export function explain(plan: Plan, request: ExplainRequest): Explanation {
     const ports = Object.values(plan.listeners).map((entry) => entry.port)
     return { outcome: `refused: no Gateway server has port ${port} (there are ${ports.join(', ') || 'none'})` }
   }
+  const passed = connectionRoute(listener, url.hostname.toLowerCase())
+  if (passed !== undefined) return { ...connectionOutcome(passed), listener: listener.name }
   const server = listener.kind === 'tls' ? tlsServerOf(listener.servers, url.hostname.toLowerCase()) : null
   const table = tableOf(listener, server)
   if (table === null)
@@ -172,12 +175,34 @@ function exchangeOf(
   return exchange
 }
 
+/** The route of a connection of which no request is read; undefined: requests are. */
+function connectionRoute(listener: ListenerPlan, serverName: string): TcpRoutePlan | null | undefined {
+  if (listener.kind === 'http' || listener.kind === 'egress') return undefined
+  if (listener.kind === 'tcp') return listener.route
+  const byName: Record<string, { readonly tcp?: TcpRoutePlan | null }> = {}
+  for (const server of listener.servers) for (const name of server.serverNames) byName[name] ??= server
+  for (const { serverNames, route } of listener.passthrough ?? []) {
+    for (const name of serverNames) byName[name] ??= { tcp: route }
+  }
+  return mostSpecific(byName, serverName)?.tcp
+}
+
+function connectionOutcome(route: TcpRoutePlan | null): Pick<Explanation, 'outcome' | 'route'> {
+  if (route === null) return { outcome: 'closed: no rule takes connections of this port' }
+  const clusters = route.destinations.map(({ cluster }) => cluster).join(' or ')
+  return {
+    outcome: `passed on as it is, no request is read: to ${clusters}`,
+    route: { name: '', from: describe(route.origin), action: { kind: 'tcp', destinations: route.destinations } },
+  }
+}
+
 function tableOf(listener: ListenerPlan, server: TlsServerPlan | null): string | null {
   switch (listener.kind) {
     case 'http':
       return listener.routeTable
     case 'tls':
       return server?.routeTable ?? null
+    case 'tcp':
     case 'egress':
       return null
     default:

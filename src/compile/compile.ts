@@ -17,6 +17,7 @@ import { createEgressHosts, egressReferences } from './egress/hosts.ts'
 import { distinct, nameOf } from './findings.ts'
 import { type AcmeOrders, compileAcmeOrders, type IssuedCertificates, NOTHING_ISSUED } from './gateways/acme.ts'
 import { compileListeners } from './gateways/listeners.ts'
+import { compileAutoPassthrough, withTcpRoutes } from './gateways/tcp.ts'
 import { placeServers, type PlacedServers } from './gateways/ports.ts'
 import { keepEqual, lastOf } from './memo.ts'
 import { compileMesh } from './mesh.ts'
@@ -75,6 +76,9 @@ export function createCompiler(options: CompileOptions): Compiler {
       const built = compileListeners(placed.ports, { secrets, configMaps, orders, issued }, options)
       return { ...built, orders, problems: [...problems, ...built.problems] }
     },
+  )
+  const readAutoPassthrough = lastOf((placed: PlacedServers, registry: ServiceRegistry, rules: DestinationRules) =>
+    compileAutoPassthrough(placed.ports, registry, rules),
   )
   const buildRegistry = createRegistryBuilder(options)
   const readServices = lastOf(
@@ -178,6 +182,7 @@ export function createCompiler(options: CompileOptions): Compiler {
         orders,
         problems: listenerProblems,
       } = buildListeners(placed, snapshot.secrets, snapshot.configMaps, issued)
+      const auto = readAutoPassthrough(placed, registry, rules)
       const routeTables = tables.build(placed.ports, bound)
       const providers = readProviders(registry)
       const {
@@ -192,7 +197,7 @@ export function createCompiler(options: CompileOptions): Compiler {
         workload,
       )
       const authorizers = clustersOfAuthorizers(policies.authorization, options.mesh.rootNamespace)
-      const users = authorizers.length === 0 ? bound : [...bound, { clusters: authorizers }]
+      const users = [bound, [auto], authorizers.length === 0 ? [] : [{ clusters: authorizers }]].flat()
       const peers = readPeers(snapshot.peerAuthentications)
       const built = clusterBuilder.build(users, registry, rules, peers)
       const { clusters, missing, problems: clusterProblems } = built
@@ -200,6 +205,7 @@ export function createCompiler(options: CompileOptions): Compiler {
       const needed = egress === null ? built.credentials : joinCredentials(built.credentials, egress.credentials)
       const credentials = readClusterCredentials(needed, snapshot.secrets, snapshot.configMaps)
       const certificates = { ...presented, ...credentials.certificates }
+      const routed = withTcpRoutes(listeners, placed.ports, bound, auto)
       const mesh = compileMesh(options, closedBy)
       const rateLimits = buildRateLimits(snapshot.rateLimitPolicies, workload)
       return {
@@ -207,7 +213,7 @@ export function createCompiler(options: CompileOptions): Compiler {
           mesh,
           policies,
           rateLimits: rateLimits.plans,
-          listeners: egress === null ? listeners : { ...listeners, [egress.listener.name]: egress.listener },
+          listeners: egress === null ? routed : { ...routed, [egress.listener.name]: egress.listener },
           routeTables,
           clusters,
           certificates,

@@ -86,7 +86,11 @@ function serversByTable(ports: readonly GatewayPort[]): Map<string, PlacedServer
   const tables = new Map<string, PlacedServer[]>()
   for (const { servers } of ports) {
     if (servers.every(({ refused }) => refused)) continue
-    for (const server of servers) tables.set(server.routeTable, [...(tables.get(server.routeTable) ?? []), server])
+    for (const server of servers) {
+      // Connections of the others are not looked into.
+      if (server.class === 'tcp' || server.class === 'tls') continue
+      tables.set(server.routeTable, [...(tables.get(server.routeTable) ?? []), server])
+    }
   }
   return tables
 }

@@ -6,15 +6,16 @@
  */
 import type { Problem } from '../plan/problem.ts'
 import type { VirtualService } from '../resources/virtual-service.ts'
-import { distinct, nameOf, problem } from './findings.ts'
+import { distinct, nameOf } from './findings.ts'
 import type { PlacedServer, PlacedServers } from './gateways/ports.ts'
-import { hostsForNamespace } from './gateways/server.ts'
+import { endsTls, hostsForNamespace } from './gateways/server.ts'
 import { fullHost, intersectHosts } from './hosts.ts'
 import { sameElements } from './memo.ts'
 import { namesSections } from './rate-limits.ts'
 import type { ClusterReference } from './routes/forward.ts'
 import { gatewayReference, MESH } from './routes/gateway-names.ts'
 import { type CompiledRoutes, compileRoutes, type RouteContext } from './routes/routes.ts'
+import { compileTcpRoutes, type TcpRoutes, tcpProblems } from './routes/tcp.ts'
 import { readRules, type Rules } from './routes/rules.ts'
 import { visibilityRank } from './visibility.ts'
 
@@ -31,9 +32,16 @@ export interface Contribution {
 /** A virtual host as it comes together: whether TLS is required, then the routes of its VirtualServices. */
 export type HostDraft = readonly [requireTls: boolean, ...compiled: CompiledRoutes[]]
 
+/** What one VirtualService says of connections of one server that are passed on as they are. */
+export interface ConnectionRoutes {
+  readonly server: PlacedServer
+  readonly routes: TcpRoutes
+}
+
 export interface BoundVirtualService {
   readonly virtualService: VirtualService
   readonly contributions: readonly Contribution[]
+  readonly connections: readonly ConnectionRoutes[]
   /** Every place that names a cluster. */
   readonly references: readonly ClusterReference[]
   /** One reference for each cluster. */
@@ -144,6 +152,7 @@ function bindVirtualService(
   const nothing = {
     virtualService,
     contributions: [],
+    connections: [],
     references: [],
     clusters: [],
     problems: [],
@@ -158,7 +167,16 @@ function bindVirtualService(
   const hosts = (spec.hosts ?? []).map((host) => fullHost(host, metadata.namespace, clusterDomain))
   const { rules, delegates: used, problems } = readRules(virtualService, delegates, options)
   const routesFor = routesByTarget(rules, surroundings)
+  const connections = own.flatMap((server): ConnectionRoutes[] => {
+    if (server.class === 'http' || server.class === 'https') return []
+    const common = intersectHosts(hostsForNamespace(server, metadata.namespace), hosts)
+    if (common.length === 0) return []
+    const kind = server.class === 'tls' && !endsTls(server.server) ? 'tls' : 'tcp'
+    const target = { gateway: server.gatewayName, port: server.port, tls: false, section: '' }
+    return [{ server, routes: compileTcpRoutes(virtualService, kind, common, target, surroundings) }]
+  })
   const contributions = own.flatMap((server): Contribution[] => {
+    if (server.class === 'tcp' || server.class === 'tls') return []
     const common = intersectHosts(hostsForNamespace(server, metadata.namespace), hosts)
     if (common.length === 0) return []
     const compiled = routesFor(server)
@@ -167,14 +185,18 @@ function bindVirtualService(
       : [{ server, hosts: common, compiled, alone: [server.httpsRedirect, compiled] }]
   })
   const compiled = [...new Set(contributions.map((contribution) => contribution.compiled))]
-  const references = compiled.flatMap((routes) => routes.references)
+  const references = [
+    ...compiled.flatMap((routes) => routes.references),
+    ...connections.flatMap(({ routes }) => routes.references),
+  ]
   return {
     virtualService,
     rank,
     contributions,
+    connections,
     references,
     clusters: [...new Map(references.map((reference) => [reference.cluster, reference])).values()],
-    problems: distinct([...problems, ...notHttp(virtualService), ...compiled.flatMap((routes) => routes.problems)]),
+    problems: distinct([...problems, ...tcpProblems(virtualService), ...compiled.flatMap((routes) => routes.problems)]),
     delegates: used.size === 0 ? undefined : used,
   }
 }
@@ -190,15 +212,4 @@ function routesByTarget(rules: Rules['rules'], context: RouteContext): (server: 
     known.set(key, compiled)
     return compiled
   }
-}
-
-function notHttp(virtualService: VirtualService): Problem[] {
-  return (['tls', 'tcp'] as const)
-    .filter((field) => (virtualService.spec[field] ?? []).length > 0)
-    .map((field) =>
-      problem('error', virtualService, `/spec/${field}`, {
-        code: 'virtual-service/unsupported',
-        message: `${field} routes are not served by this version and are left out`,
-      }),
-    )
 }

@@ -5,7 +5,7 @@ import type { Exchange } from './exchange.ts'
 
 /** Server name that the client asked for in TLS (SNI), or empty. */
 export function requestedServerName(exchange: Exchange): string {
-  if (!exchange.listener.tls) return ''
+  if (!exchange.listener.tls) return exchange.serverName
   const name = (socketOf(exchange) as TLSSocket & { servername?: string | false | null })?.servername
   return typeof name === 'string' ? name : ''
 }

@@ -114,6 +114,8 @@ export class Exchange {
   /** What the client has shown in the TLS handshake; null: nothing. */
   clientCertificate: ClientCertificate | null = null
   requestId = ''
+  /** What the client asked for in TLS that does not end here (SNI); empty otherwise, see `requestedServerName`. */
+  serverName = ''
   /** The request's content-type is gRPC: local replies are then trailers-only gRPC answers. */
   grpc = false
   /** How the request's body is framed; its bytes are still in `req`. */

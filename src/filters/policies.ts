@@ -4,9 +4,11 @@
  * Whatever fails on the way refuses the request.
  */
 import type { Exchange } from '../exchange/exchange.ts'
+import type { LocalReply } from '../exchange/local-reply.ts'
 import type { ExtAuthzProviderPlan } from '../plan/ext-authz.ts'
 import type { PoliciesPlan } from '../plan/policy.ts'
 import { type AuthorizationDeps, compileAuthorization, compileCustom, denied } from './authorization.ts'
+import { forConnections } from './authorization/connections.ts'
 import type { Filter, FilterResult } from './filter.ts'
 import { compileJwt, type JwtDeps } from './jwt.ts'
 
@@ -37,6 +39,34 @@ export function compilePolicies(plan: PoliciesPlan, deps: PoliciesDeps): Compile
     deps.onPolicyError(error, null)
     const closed = () => denied('none')
     return { filter: closed, ownFilter: closed }
+  }
+}
+
+/**
+ * What every connection has to pass of which no request is read.
+ *
+ * @returns Null where there is nothing to pass. Never throws; a reply is why the connection is refused.
+ */
+export function compileConnectionPolicies(
+  { authorization }: PoliciesPlan,
+  deps: PoliciesDeps,
+): ((exchange: Exchange) => LocalReply | undefined) | null {
+  let filters: readonly Filter[]
+  try {
+    const plan = forConnections(authorization)
+    filters = [
+      ...plan.custom.map((custom) => compileCustom(custom, null)),
+      ...[compileAuthorization(plan, deps)].filter((filter) => filter !== null),
+    ]
+  } catch (error) {
+    deps.onPolicyError(error, null)
+    return () => denied('none')
+  }
+  if (filters.length === 0) return null
+  return (exchange) => {
+    const result = run(filters, 0, exchange, deps)
+    // None of them waits; should one, it has not let the connection pass.
+    return result !== undefined && 'then' in result ? denied('none') : result
   }
 }
 

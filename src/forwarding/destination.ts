@@ -83,7 +83,7 @@ function joinEdits(first: HeaderEdit | null, second: HeaderEdit | null): HeaderE
 }
 
 /** @returns A function that gives an index, by weight. */
-function compileDraw(weights: readonly number[], random: () => number): () => number {
+export function compileDraw(weights: readonly number[], random: () => number): () => number {
   const last = weights.length - 1
   if (last === 0) return () => 0
   let total = 0

@@ -88,11 +88,14 @@ export class Splice {
   }
 
   #watch(side: 'client' | 'upstream', from: Duplex, to: Duplex): void {
-    from.on('end', () => {
+    const onEnd = () => {
       this.endedBy ??= side
       if (this.#options.halfClose && from.writable) to.end()
       else this.#close()
-    })
+    }
+    // A socket that is paused, with nothing to be read, tells its end all the same: it may be over before it is here.
+    if (from.readableEnded) queueMicrotask(onEnd)
+    else from.on('end', onEnd)
     to.on('drain', () => {
       this.#idle?.refresh()
       from.resume()

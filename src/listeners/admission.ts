@@ -81,7 +81,7 @@ function check(exchange: Exchange, connection: ConnectionFacts, options: Admissi
   const { req, epoch, listener } = exchange
   const { mesh } = epoch
   exchange.method = req.method ?? 'GET'
-  exchange.peerAddress = connection.peer
+  exchange.peerAddress = connection.direct
   exchange.clientAddress = connection.peer
   exchange.localAddress = connection.local
   exchange.clientCertificate = connection.clientCertificate

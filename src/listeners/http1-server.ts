@@ -326,7 +326,8 @@ export class Http1Server {
     const exchange = new Exchange(req, res, facts.listener, this.#deps.epoch(), Date.now(), performance.now())
     exchange.method = req.method ?? ''
     exchange.authority = req.url ?? ''
-    exchange.peerAddress = exchange.clientAddress = facts.connection.peer
+    exchange.peerAddress = facts.connection.direct
+    exchange.clientAddress = facts.connection.peer
     exchange.localAddress = facts.connection.local
     exchange.clientCertificate = facts.connection.clientCertificate
     this.#state.active++

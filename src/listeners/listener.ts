@@ -3,14 +3,16 @@
  * them: accepted, TLS ended where the plan says so, then HTTP.
  */
 import type { Socket } from 'node:net'
-import type { TlsServerPlan } from '../plan/listener.ts'
 import type { ChallengeTable } from '../certificates/acme/challenge-table.ts'
+import type { TcpListenerPlan, TlsListenerPlan } from '../plan/listener.ts'
+import type { TcpRoutePlan } from '../plan/tcp.ts'
 import { Acceptor } from './acceptor.ts'
 import { connectionFacts } from './connection-facts.ts'
 import { type HttpDeps, type Http1Limits, Http1Server } from './http1-server.ts'
 import { ListenerState } from './listener-state.ts'
-import type { HandshakeOptions, SecureConnection } from './tls-server.ts'
-import { TlsTerminator } from './tls-terminator.ts'
+import { type TcpDeps, TcpServer } from './tcp-server.ts'
+import type { HandshakeOptions } from './tls-server.ts'
+import { type TlsHandlers, TlsTerminator } from './tls-terminator.ts'
 
 /** Limits on clients. */
 export interface DownstreamLimits extends Http1Limits {
@@ -19,7 +21,7 @@ export interface DownstreamLimits extends Http1Limits {
 }
 
 /** What a listener needs from the rest of a worker. */
-export interface ListenerDeps extends HttpDeps {
+export interface ListenerDeps extends HttpDeps, TcpDeps {
   readonly limits: DownstreamLimits
   /** Answered in TLS handshakes; null: this gateway orders no certificates. */
   readonly challenges: ChallengeTable | null
@@ -28,8 +30,11 @@ export interface ListenerDeps extends HttpDeps {
 export interface ListenerOptions {
   /** The Gateway server's port. */
   readonly port: number
-  /** Whose routes are asked: a table's name in plain text; with TLS the server that SNI chose says it. */
-  readonly route: { readonly table: string } | { readonly tls: Omit<HandshakeOptions, 'alpn'> }
+  /**
+   * Whose routes are asked: a table's name in plain text; with TLS the server that SNI chose says it; for connections
+   * of which nothing is read there is one for all.
+   */
+  readonly route: { readonly table: string } | { readonly tls: Omit<HandshakeOptions, 'alpn'> } | 'tcp'
 }
 
 /** How often it is looked whether the last answer is out. */
@@ -41,21 +46,45 @@ export class Listener {
   readonly #http: Http1Server
   /** Null: plain text. */
   readonly #tls: TlsTerminator | null
+  /** Where connections go of which nothing is read. */
+  #tcpRoute: TcpRoutePlan | null = null
 
   constructor({ port, route }: ListenerOptions, deps: ListenerDeps) {
     const state = new ListenerState(port)
     const http = new Http1Server(state, deps)
+    const tcp = new TcpServer(state, deps)
     const { maxConnections } = deps.limits
     this.#state = state
     this.#http = http
-    if ('tls' in route) {
+    if (route === 'tcp') {
+      const facts = state.facts(false, '')
+      this.#tls = null
+      this.#acceptor = new Acceptor({ maxConnections, allowHalfOpen: true }, (socket) => {
+        tcp.take({ socket, connection: connectionFacts(socket), facts, route: this.#tcpRoute })
+      })
+    } else if ('tls' in route) {
       const options = { ...route.tls, alpn: ['http/1.1'] }
-      const onSecure = ({ socket, server, clientCertificate }: SecureConnection) => {
-        const misdirects = (host: string) => terminator.misdirects(host, server)
-        const facts = state.facts(true, server.plan.routeTable, misdirects)
-        http.take(socket, connectionFacts(socket, clientCertificate), facts)
+      const undecrypted = state.facts(false, '')
+      const handlers: TlsHandlers = {
+        onSecure: ({ socket, server, clientCertificate }) => {
+          const { plan } = server
+          const connection = connectionFacts(socket, clientCertificate)
+          const misdirects = (host: string) => terminator.misdirects(host, server)
+          const facts = state.facts(true, plan.routeTable, misdirects)
+          if (plan.tcp === undefined) http.take(socket, connection, facts)
+          else tcp.take({ socket, connection, facts, route: plan.tcp })
+        },
+        onPassed: (socket, { route: passed, alpn }, serverName) => {
+          const connection = connectionFacts(socket)
+          // What only the mesh's own clients may ask for is guarded by the workload that their TLS ends at.
+          const guarded = alpn === undefined
+          tcp.take({ socket, connection, facts: undecrypted, route: passed, serverName, guarded })
+        },
+        onUnknown: (socket, serverName) => {
+          tcp.refuse(socket, connectionFacts(socket), undecrypted, serverName)
+        },
       }
-      const terminator = new TlsTerminator(options, onSecure, deps.challenges)
+      const terminator = new TlsTerminator(options, handlers, deps.challenges)
       this.#tls = terminator
       this.#acceptor = new Acceptor({ maxConnections, allowHalfOpen: false }, (socket) => {
         terminator.take(socket)
@@ -69,9 +98,10 @@ export class Listener {
     }
   }
 
-  /** Handshakes from here on are made with these servers; for a TLS listener. */
-  updateTlsServers(plans: readonly TlsServerPlan[]): void {
-    this.#tls?.update(plans)
+  /** Connections from here on are taken by these terms. */
+  update(plan: TlsListenerPlan | TcpListenerPlan): void {
+    if (plan.kind === 'tcp') this.#tcpRoute = plan.route
+    else this.#tls?.update(plan)
   }
 
   get connections(): number {

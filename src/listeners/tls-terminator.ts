@@ -1,13 +1,14 @@
 /**
  * Ends clients' TLS on connections that somebody else accepted: reads which server a client asks for, and lets that one
- * make the handshake.
+ * make the handshake. What is to go on as it came goes on.
  */
 import type { Socket } from 'node:net'
 import type { ChallengeTable } from '../certificates/acme/challenge-table.ts'
 import { peekClientHello } from '../lib/peek-client-hello.ts'
-import type { TlsServerPlan } from '../plan/listener.ts'
+import type { TlsListenerPlan } from '../plan/listener.ts'
+import type { PassthroughPlan } from '../plan/tcp.ts'
 import { AcmeChallenges } from './acme-challenges.ts'
-import type { HandshakeOptions, SecureConnection, TlsServer } from './tls-server.ts'
+import { type HandshakeOptions, type SecureConnection, TlsServer } from './tls-server.ts'
 import { TlsServers } from './tls-servers.ts'
 
 /** For a ClientHello, from the connection to its last byte (semantics §1.11). */
@@ -19,26 +20,30 @@ const REFUSAL_MS = 1000
 const UNRECOGNIZED_NAME = alert(112)
 const INTERNAL_ERROR = alert(80)
 
+/** What becomes of connections. One whose handshake fails is closed, and nobody is told. */
+export interface TlsHandlers {
+  readonly onSecure: (connection: SecureConnection) => void
+  /** TLS that does not end here. The socket is paused, with nothing of it read. */
+  readonly onPassed: (socket: Socket, passthrough: PassthroughPlan, serverName: string) => void
+  /** No server is for what the client asked for; it was told so. */
+  readonly onUnknown: (socket: Socket, serverName: string) => void
+}
+
 export class TlsTerminator {
   readonly #servers: TlsServers
+  readonly #handlers: TlsHandlers
   readonly #challenges: AcmeChallenges | null
 
-  /**
-   * @param onSecure Called once for every connection whose handshake succeeded; the others are closed.
-   * @param challenges Null: this gateway orders no certificates.
-   */
-  constructor(
-    options: HandshakeOptions,
-    onSecure: (connection: SecureConnection) => void,
-    challenges: ChallengeTable | null,
-  ) {
-    this.#servers = new TlsServers(options, onSecure)
+  /** @param challenges Null: this gateway orders no certificates. */
+  constructor(options: HandshakeOptions, handlers: TlsHandlers, challenges: ChallengeTable | null) {
+    this.#servers = new TlsServers(options, handlers.onSecure)
+    this.#handlers = handlers
     this.#challenges = challenges === null ? null : new AcmeChallenges(challenges)
   }
 
-  /** Handshakes from here on are made with these. */
-  update(plans: readonly TlsServerPlan[]): void {
-    this.#servers.update(plans)
+  /** Connections from here on are taken by these terms. */
+  update(plan: TlsListenerPlan): void {
+    this.#servers.update(plan.servers, plan.passthrough ?? [])
   }
 
   /** @param socket Unread. */
@@ -52,10 +57,15 @@ export class TlsTerminator {
       }
       const { serverName, ticketName } = peeked.hello
       if (this.#challenges?.take(socket, peeked.hello) === true) return
-      const server = this.#servers.find(serverName)
-      const end = server?.end(ticketName) ?? null
-      if (end === null) refuse(socket, server === null ? UNRECOGNIZED_NAME : INTERNAL_ERROR)
-      else end.emit('connection', socket)
+      const target = this.#servers.find(peeked.hello, socket.localAddress ?? '')
+      if (target === null) {
+        refuse(socket, UNRECOGNIZED_NAME)
+        this.#handlers.onUnknown(socket, serverName)
+      } else if (target instanceof TlsServer) {
+        const end = target.end(ticketName)
+        if (end === null) refuse(socket, INTERNAL_ERROR)
+        else end.emit('connection', socket)
+      } else this.#handlers.onPassed(socket, target, serverName)
     })
   }
 

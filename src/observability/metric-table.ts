@@ -45,6 +45,11 @@ export const REQUEST_LABELS = [
   'connection_security_policy',
 ] as const
 
+/** The same of connections, which have no answers. */
+export const TCP_LABELS = REQUEST_LABELS.filter(
+  (label) => label !== 'response_code' && label !== 'grpc_response_status',
+)
+
 /** Upper bounds of Envoy's default histogram buckets; one more bucket takes what is above. */
 export const BUCKET_BOUNDS: readonly number[] = [
   0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
@@ -53,6 +58,10 @@ export const BUCKET_BOUNDS: readonly number[] = [
 
 const REQUEST_BOUND = 'at most `maxSeries` label sets (600), and one more named "overflow"; idle ones go after 1 h'
 const REQUEST = { labels: [...SOURCE_LABELS, ...REQUEST_LABELS], bound: REQUEST_BOUND } as const
+const TCP = {
+  labels: [...SOURCE_LABELS, ...TCP_LABELS],
+  bound: 'at most `maxSeries` label sets (600) a worker, and one more named "overflow"',
+} as const
 const WORKER = { labels: ['worker'], bound: 'one a process' } as const
 const EJECTION = { labels: ['reason'], bound: 'one a reason: three' } as const
 const SINGLE = { labels: [], bound: 'one' } as const
@@ -66,6 +75,10 @@ export const METRICS = {
   },
   istio_request_bytes: { ...REQUEST, type: 'histogram', help: 'Bytes of requests, headers included.' },
   istio_response_bytes: { ...REQUEST, type: 'histogram', help: 'Bytes of responses, headers included.' },
+  istio_tcp_connections_opened_total: { ...TCP, type: 'counter', help: 'TCP connections that were passed on.' },
+  istio_tcp_connections_closed_total: { ...TCP, type: 'counter', help: 'TCP connections that are over.' },
+  istio_tcp_sent_bytes_total: { ...TCP, type: 'counter', help: 'Bytes sent to clients of TCP connections.' },
+  istio_tcp_received_bytes_total: { ...TCP, type: 'counter', help: 'Bytes received from clients of TCP connections.' },
   istio_build: { labels: ['component', 'tag'], bound: 'one', type: 'gauge', help: 'Version of the gateway; always 1.' },
 
   sluice_config_generation: { ...SINGLE, type: 'gauge', help: 'Number of the configuration in force.' },

@@ -6,8 +6,9 @@
  * saw a request of for `idleMs` is dropped.
  */
 import { REQUEST_LABELS } from './metric-table.ts'
-import type { EgressSnapshot, MetricsSnapshot, ProcessFacts, SeriesSnapshot } from './metrics-snapshot.ts'
+import type { EgressSnapshot, MetricsSnapshot, ProcessFacts, SeriesSnapshot, TcpSeries } from './metrics-snapshot.ts'
 import { RateLimitCounts, type RateLimitTotals } from './rate-limit-totals.ts'
+import { TcpCounts } from './tcp-totals.ts'
 import { addNews, UpstreamCounts, type UpstreamTotals } from './upstream-totals.ts'
 
 export interface MetricsAggregatorOptions {
@@ -35,6 +36,7 @@ export interface MetricsTotals {
   readonly rateLimits: RateLimitTotals
   /** Null: no worker has a forward proxy. */
   readonly egress: EgressSnapshot | null
+  readonly tcp: readonly TcpSeries[]
   /** By worker. */
   readonly processes: ReadonlyMap<string, ProcessFacts>
 }
@@ -86,6 +88,7 @@ class Aggregator implements MetricsAggregator {
   readonly #rateLimits = new RateLimitCounts()
   /** By reason; bound: the reasons are fixed in the code. */
   readonly #denied: Record<string, number> = {}
+  readonly #tcp = new TcpCounts()
   #overflowed = 0
   #accessLogDropped = 0
 
@@ -112,6 +115,7 @@ class Aggregator implements MetricsAggregator {
     if (snapshot.upstream !== undefined) this.#upstream.add(snapshot.upstream, last?.snapshot.upstream)
     if (snapshot.rateLimits !== undefined) this.#rateLimits.add(snapshot.rateLimits, last?.snapshot.rateLimits)
     if (snapshot.egress !== undefined) addNews(this.#denied, snapshot.egress.denied, last?.snapshot.egress?.denied)
+    if (snapshot.tcp !== undefined) this.#tcp.add(snapshot.tcp, last?.snapshot.tcp)
     this.#workers.set(worker, { snapshot, series })
   }
 
@@ -141,6 +145,7 @@ class Aggregator implements MetricsAggregator {
         [...this.#workers.values()].flatMap(({ snapshot }) => snapshot.rateLimits ?? []),
       ),
       egress: proxies.length === 0 ? null : this.#egress(proxies),
+      tcp: this.#tcp.totals(),
       processes,
     }
   }

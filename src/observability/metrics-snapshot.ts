@@ -80,6 +80,14 @@ export interface EgressSnapshot {
   readonly denied: Readonly<Record<string, number>>
 }
 
+/** One label set of connections that were passed on. */
+export interface TcpSeries {
+  /** Values of `TCP_LABELS`, in that order. */
+  readonly labels: readonly string[]
+  /** As `TCP_LAYOUT` has it; since the process began. */
+  readonly values: readonly number[]
+}
+
 /** Everything that one worker tells. */
 export interface MetricsSnapshot extends RequestSnapshot {
   /** Lines of the access log that were lost since the log was opened. */
@@ -92,6 +100,7 @@ export interface MetricsSnapshot extends RequestSnapshot {
   readonly rateLimits?: RateLimitSnapshot
   /** Absent: it has no forward proxy. */
   readonly egress?: EgressSnapshot
+  readonly tcp?: readonly TcpSeries[]
 }
 
 /** A worker's snapshot from its request metrics and what else it knows. */

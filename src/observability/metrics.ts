@@ -4,12 +4,20 @@
 import { Registry, type Metric } from 'prom-client'
 import type { CertificateExpiry } from './certificate-expiry.ts'
 import type { MeshIdentity } from './mesh-identity.ts'
-import { BUCKET_BOUNDS, METRICS, REQUEST_LABELS, type MetricName, type SOURCE_LABELS } from './metric-table.ts'
+import {
+  BUCKET_BOUNDS,
+  METRICS,
+  REQUEST_LABELS,
+  TCP_LABELS,
+  type MetricName,
+  type SOURCE_LABELS,
+} from './metric-table.ts'
 import type { PolicyProof } from '../plan/proof.ts'
-import type { MetricsAggregator, MetricsTotals, SeriesTotal } from './metrics-aggregator.ts'
+import type { MetricsAggregator, MetricsTotals } from './metrics-aggregator.ts'
 import { type ProcessFacts, STORE_BUCKETS } from './metrics-snapshot.ts'
 import type { RateLimitTotals } from './rate-limit-totals.ts'
 import { LAYOUT } from './request-metrics.ts'
+import { TCP_LAYOUT } from './tcp-metrics.ts'
 
 /** What the process that reads the configuration knows. */
 export interface GatewayFacts {
@@ -66,12 +74,16 @@ interface Sample {
 interface Scrape {
   readonly totals: MetricsTotals
   readonly facts: GatewayFacts
-  readonly labelsOf: (series: SeriesTotal) => Readonly<Record<string, string>>
+  readonly labelsOf: LabelsOf
+  readonly tcpLabelsOf: LabelsOf
 }
+
+type LabelsOf = (series: { readonly labels: readonly string[] }) => Readonly<Record<string, string>>
 
 export function createMetricsPage(options: MetricsPageOptions): MetricsPage {
   const registry = new Registry()
-  const labelsOf = createLabelCache(options.identity)
+  const labelsOf = createLabelCache(options.identity, REQUEST_LABELS)
+  const tcpLabelsOf = createLabelCache(options.identity, TCP_LABELS)
   let scrape: Scrape
   for (const [name, definition] of Object.entries(METRICS) as [MetricName, (typeof METRICS)[MetricName]][]) {
     const metric = {
@@ -84,7 +96,7 @@ export function createMetricsPage(options: MetricsPageOptions): MetricsPage {
   let underway: Promise<string> | null = null
   const make = async (): Promise<string> => {
     await options.refresh?.()
-    scrape = { totals: options.aggregator.totals(), facts: options.facts(), labelsOf }
+    scrape = { totals: options.aggregator.totals(), facts: options.facts(), labelsOf, tcpLabelsOf }
     return registry.metrics()
   }
   const text = (): Promise<string> => {
@@ -111,6 +123,10 @@ const SAMPLES: Readonly<Record<MetricName, (scrape: Scrape) => readonly Sample[]
   ),
   istio_request_bytes: histogram('istio_request_bytes', LAYOUT.requestBytesSum, LAYOUT.requestBytes),
   istio_response_bytes: histogram('istio_response_bytes', LAYOUT.responseBytesSum, LAYOUT.responseBytes),
+  istio_tcp_connections_opened_total: tcp(TCP_LAYOUT.opened),
+  istio_tcp_connections_closed_total: tcp(TCP_LAYOUT.closed),
+  istio_tcp_sent_bytes_total: tcp(TCP_LAYOUT.sent),
+  istio_tcp_received_bytes_total: tcp(TCP_LAYOUT.received),
   istio_build: ({ facts }) => [{ value: 1, labels: { component: 'proxy', tag: facts.version } }],
 
   sluice_config_generation: ({ facts }) => single(facts.generation),
@@ -169,6 +185,11 @@ const SAMPLES: Readonly<Record<MetricName, (scrape: Scrape) => readonly Sample[]
   nodejs_eventloop_lag_max_seconds: perProcess((facts) => facts.eventLoopDelay.max),
 }
 
+function tcp(index: number): (scrape: Scrape) => readonly Sample[] {
+  return ({ totals, tcpLabelsOf }) =>
+    totals.tcp.map((series) => ({ value: series.values[index]!, labels: {}, sharedLabels: tcpLabelsOf(series) }))
+}
+
 function single(value: number): readonly Sample[] {
   return [{ value, labels: {} }]
 }
@@ -219,16 +240,16 @@ function storeDurations({ storeDurations: counts, storeSeconds }: RateLimitTotal
 }
 
 /** All labels of a series as one object, the same at every scrape: prom-client remembers its text by that object. */
-function createLabelCache(identity: MeshIdentity): (series: SeriesTotal) => Readonly<Record<string, string>> {
+function createLabelCache(identity: MeshIdentity, names: readonly string[]): LabelsOf {
   // As long as the series itself.
-  const cache = new WeakMap<SeriesTotal, Readonly<Record<string, string>>>()
+  const cache = new WeakMap<object, Readonly<Record<string, string>>>()
   const source = sourceLabels(identity)
   return (series) => {
     let labels = cache.get(series)
     if (labels === undefined) {
       labels = {
         ...source,
-        ...Object.fromEntries(REQUEST_LABELS.map((name, index) => [name, series.labels[index]!])),
+        ...Object.fromEntries(names.map((name, index) => [name, series.labels[index]!])),
       }
       cache.set(series, labels)
     }

@@ -244,7 +244,7 @@ function grpcPlace(grpcStatus: string): number {
 }
 
 /** The first eleven of REQUEST_LABELS. A gateway never takes the Host header for a service: clients choose it. */
-function destinationLabels({ upstream }: Exchange): string[] {
+export function destinationLabels({ upstream }: Exchange): string[] {
   const workload = identityOf(upstream.endpointLabels ?? {}, upstream.serviceNamespace)
   return [
     workload.workload,

@@ -166,6 +166,8 @@ export interface ClusterPlan {
   readonly connectTimeoutMs: number
   /** A pooled connection without a request is closed after this long; null: never. */
   readonly idleTimeoutMs: number | null
+  /** The same for TCP that is passed on, where it differs. */
+  readonly tcpIdleTimeoutMs?: number | null
   /** Streams of an HTTP/2 connection at a time, if its endpoint allows as many; absent: that alone decides. */
   readonly maxConcurrentStreams?: number
   /** Absent: HTTP/2 connections are not pinged. */

@@ -1,5 +1,6 @@
 /** Listeners of the plan: what is bound, and which routes answer there. */
 import type { TrustPlan } from './cluster.ts'
+import type { PassthroughPlan, TcpRoutePlan } from './tcp.ts'
 
 /** What a TLS server asks of its clients' certificates. */
 export interface ClientCertificateDemand {
@@ -41,6 +42,11 @@ export interface TlsServerPlan {
   /** OpenSSL names of groups, joined by `:`, the preferred first; absent: OpenSSL's defaults. */
   readonly ecdhCurves?: string
   readonly routeTable: string
+  /**
+   * What it ends TLS for is no HTTP, and goes on as it is; null: nowhere, no rule takes it. Absent: HTTP, which
+   * `routeTable` routes.
+   */
+  readonly tcp?: TcpRoutePlan | null
 }
 
 interface ListenerBase {
@@ -60,6 +66,8 @@ export interface HttpListenerPlan extends ListenerBase {
 export interface TlsListenerPlan extends ListenerBase {
   readonly kind: 'tls'
   readonly servers: readonly TlsServerPlan[]
+  /** TLS that goes on as it came. Of several for one name the first has it. Absent: all of it ends here. */
+  readonly passthrough?: readonly PassthroughPlan[]
 }
 
 /** The explicit forward proxy; what it lets through is `Plan.egress`. */
@@ -68,7 +76,14 @@ export interface EgressListenerPlan extends ListenerBase {
   readonly bind: string
 }
 
-export type ListenerPlan = HttpListenerPlan | TlsListenerPlan | EgressListenerPlan
+/** Connections of which nothing is read. */
+export interface TcpListenerPlan extends ListenerBase {
+  readonly kind: 'tcp'
+  /** Null: no rule takes its connections, and they are closed. */
+  readonly route: TcpRoutePlan | null
+}
+
+export type ListenerPlan = HttpListenerPlan | TlsListenerPlan | TcpListenerPlan | EgressListenerPlan
 
 /** A key pair as it is presented, whole in the plan. `privateKey` is never printed. */
 export interface SecretCertificatePlan {

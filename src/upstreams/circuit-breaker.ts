@@ -97,6 +97,22 @@ export class CircuitBreaker<C> {
     return new ConnectionGate(this.#shared, dial, present)
   }
 
+  /** For a connection that carries no requests (TCP that is passed on); it does not wait. @returns False: refuse it. */
+  tryOpenConnection(): boolean {
+    if (this.#shared.connections >= this.#shared.maxConnections) {
+      this.#shared.onOverflow('connections')
+      return false
+    }
+    this.#shared.connections++
+    return true
+  }
+
+  /** One of those is closed, or was not made. */
+  closeConnection(): void {
+    this.#shared.connections--
+    serve(this.#shared)
+  }
+
   /**
    * Asks for one more retry, before its backoff, once the policy allows it. A request holds at most one: it gives the
    * last one back before it asks again, and when it ends.

@@ -97,6 +97,11 @@ export class Cluster {
     this.#outliers?.onResponse(endpoint, status, grpcStatus)
   }
 
+  /** A connection that is passed on stands: there is no answer to judge, so that is the success. */
+  onConnected(endpoint: Endpoint): void {
+    this.#outliers?.onResponse(endpoint, 200, null)
+  }
+
   /** No answer came: the connection failed, was reset, or the time was up. */
   onLocalFailure(endpoint: Endpoint): void {
     this.#outliers?.onLocalFailure(endpoint)

@@ -35,6 +35,8 @@ export class Endpoint implements BalancedEndpoint {
   /** Requests since this endpoint exists. */
   total = 0
   connectFailures = 0
+  /** Connections that carry no requests: TCP that is passed on. */
+  direct = 0
   #context: EndpointContext
   /** By protocol and the transport's key. Bound: `MAX_POOLS`. */
   readonly #pools = new Map<string, Pool>()
@@ -55,7 +57,7 @@ export class Endpoint implements BalancedEndpoint {
   }
 
   get connections(): number {
-    let count = 0
+    let count = this.direct
     for (const pool of this.#pools.values()) count += pool.size
     for (const pool of this.#retired) count += pool.size
     return count

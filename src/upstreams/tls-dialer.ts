@@ -14,15 +14,17 @@ import { MaterialMissing } from './connect-failure.ts'
 import { socketAddress } from './socket-address.ts'
 import { TlsSessions } from './tls-sessions.ts'
 
+export type UpstreamProtocol = 'http1' | 'http2' | 'tcp'
+
 export interface TlsDialer {
   /**
    * A connection that is being made. It may be used from `secureConnect` on: the peer is verified then. Where material
    * is missing it fails with {@link MaterialMissing} before anything is sent.
    *
    * @param host Host of the request as it goes upstream, with or without its port.
-   * @param protocol Which of a cluster's protocols is spoken, where its clients decide.
+   * @param protocol What is spoken on it; `tcp`: nobody knows. Default: HTTP.
    */
-  dial(endpoint: EndpointPlan, host: string, protocol?: 'http1' | 'http2'): Socket
+  dial(endpoint: EndpointPlan, host: string, protocol?: UpstreamProtocol): Socket
   /** Connections that may carry each other's requests have the same key. It changes when material does. */
   poolKey(host: string): string
   close(): void
@@ -67,15 +69,15 @@ class ContextDialer implements TlsDialer {
     this.#contexts.current()
   }
 
-  dial(endpoint: EndpointPlan, host: string, protocol: 'http1' | 'http2' = 'http1'): Socket {
+  dial(endpoint: EndpointPlan, host: string, protocol: UpstreamProtocol = 'http1'): Socket {
     const context = this.#contexts.current()
     if (context === null) return new Socket().destroy(new MaterialMissing(this.#contexts.problem))
     if (context.generation !== this.#generation) {
       this.#generation = context.generation
       this.#sessions.clear()
     }
-    const { sni, trust, http2Alpn } = this.#tls
-    const alpn = protocol === 'http2' && http2Alpn !== undefined ? http2Alpn : this.#tls.alpn
+    const { sni, trust } = this.#tls
+    const alpn = alpnOf(this.#tls, protocol)
     const name = normalizeHost(sni ?? host)
     const sessionKey = `${context.generation} ${this.#byHost ? name : ''} ${endpoint.address} ${endpoint.port}`
     const known = this.#sessions.find(sessionKey, this.#deps.now())
@@ -135,6 +137,15 @@ class ContextDialer implements TlsDialer {
       if (early !== null) keep(early)
     })
   }
+}
+
+/**
+ * What is not known is not promised; the mesh's mark stays, so that a sidecar knows its own. Not `istio-peer-exchange`: who
+ * picks that awaits a greeting of the mesh's own first.
+ */
+function alpnOf({ mode, alpn, http2Alpn }: TlsTransport, protocol: UpstreamProtocol): readonly string[] {
+  if (protocol === 'tcp') return mode === 'ISTIO_MUTUAL' ? ['istio'] : []
+  return protocol === 'http2' && http2Alpn !== undefined ? http2Alpn : alpn
 }
 
 /** The host without its port, brackets and final dot, in lower case. */

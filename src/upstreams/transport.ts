@@ -2,7 +2,7 @@
 import { connect, Socket } from 'node:net'
 import type { ClusterPlan, EndpointPlan, TransportPlan } from '../plan/cluster.ts'
 import { socketAddress } from './socket-address.ts'
-import { createTlsDialer, type TlsDialerDeps } from './tls-dialer.ts'
+import { createTlsDialer, type TlsDialerDeps, type UpstreamProtocol } from './tls-dialer.ts'
 
 export type HttpProtocol = 'http1' | 'http2'
 
@@ -11,9 +11,9 @@ export interface Transport {
    * A connection that is being made; see `TlsDialer.dial`.
    *
    * @param host Host of the request as it goes upstream.
-   * @param protocol What will be spoken on it.
+   * @param protocol What is spoken on it; `tcp`: nobody knows.
    */
-  dial(endpoint: EndpointPlan, host: string, protocol: HttpProtocol): Socket
+  dial(endpoint: EndpointPlan, host: string, protocol?: UpstreamProtocol): Socket
   /** Connections to this endpoint that may carry each other's requests have the same key; plain text has ''. */
   poolKey(endpoint: EndpointPlan, host: string): string
   /** No more connections are made; those that stand are not touched. */

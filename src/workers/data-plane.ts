@@ -17,7 +17,7 @@ import { RateLimits } from '../filters/rate-limit/rate-limits.ts'
 import type { RuleCounts } from '../filters/rate-limit/rule.ts'
 import { compileForward, type ForwardDeps } from '../forwarding/forward.ts'
 import { sendLocalReply } from '../forwarding/reply.ts'
-import { Listener, type ListenerDeps } from '../listeners/listener.ts'
+import { Listener, type ListenerDeps, type ListenerOptions } from '../listeners/listener.ts'
 import type { HandshakeOptions } from '../listeners/tls-server.ts'
 import { RedisStore } from '../limits/redis/redis-store.ts'
 import { systemTimers } from '../lib/timers.ts'
@@ -26,6 +26,7 @@ import type { Logger } from '../observability/logger.ts'
 import { type RuleOutcomes, snapshotOf, STORE_BUCKETS } from '../observability/metrics-snapshot.ts'
 import { createProcessProbe, type ProcessProbe } from '../observability/process-probe.ts'
 import { createRequestMetrics, type RequestMetrics } from '../observability/request-metrics.ts'
+import { createTcpMetrics, type TcpCounter, type TcpMetrics } from '../observability/tcp-metrics.ts'
 import type { ClusterPlan } from '../plan/cluster.ts'
 import type { EgressHostPlan, EgressPlan } from '../plan/egress.ts'
 import type { CertificatePlan, ListenerPlan } from '../plan/listener.ts'
@@ -44,6 +45,7 @@ import type { CachedKeySet } from '../tokens/key-set-cache.ts'
 import { ClusterSet, type EndpointStats } from '../upstreams/cluster-set.ts'
 import { createUpstreamCounters } from '../upstreams/counters.ts'
 import { type Resolve, systemResolve } from '../upstreams/dns.ts'
+import { connect } from './connections.ts'
 import { CLOSED, WorkerEgress } from './egress.ts'
 import { Policies } from './policies.ts'
 import { createBufferCollector } from './read-buffers.ts'
@@ -89,6 +91,7 @@ export class DataPlane {
   /** Listeners that are gone from the plan and finish what they have in flight. */
   readonly #closing = new Set<Promise<void>>()
   readonly #metrics: RequestMetrics
+  readonly #tcpMetrics: TcpMetrics
   readonly #probe: ProcessProbe = createProcessProbe()
   readonly #listenerDeps: ListenerDeps
   readonly #handshakes: Omit<HandshakeOptions, 'alpn'>
@@ -122,6 +125,7 @@ export class DataPlane {
   ) {
     this.#settings = settings
     this.#log = log
+    this.#tcpMetrics = createTcpMetrics(settings.maxSeries)
     this.#metrics = createRequestMetrics({
       maxSeries: settings.maxSeries,
       idleMs: settings.seriesIdleMs ?? Number.POSITIVE_INFINITY,
@@ -209,6 +213,15 @@ export class DataPlane {
       askForKeys,
     })
     this.#challenges = settings.ordersCertificates ? new ChallengeTable() : null
+    const tcp = {
+      clusters: this.#clusters,
+      random: Math.random,
+      onPassed,
+      policies: this.#policies,
+      onOpened: (exchange: Exchange, splice: TcpCounter) => {
+        this.#tcpMetrics.opened(exchange, splice)
+      },
+    }
     this.#listenerDeps = {
       limits: settings.limits,
       challenges: this.#challenges,
@@ -219,6 +232,13 @@ export class DataPlane {
       reply: sendLocalReply,
       onFinished: (exchange) => {
         this.#onFinished(exchange)
+      },
+      passOn: (exchange, socket, route, guarded, onEnd) => {
+        connect(exchange, socket, route, guarded, tcp, onEnd)
+      },
+      onConnectionOver: (exchange) => {
+        this.#tcpMetrics.closed(exchange)
+        this.#accessLog?.log(exchange, performance.now() - exchange.startedMono)
       },
     }
     const { egress } = settings
@@ -346,6 +366,7 @@ export class DataPlane {
         upstreamConnections: sum(clusters.flatMap(({ endpoints }) => endpoints.map(({ connections }) => connections))),
         process: this.#probe.read(),
         rateLimits: { rules: this.#rateLimits.counts().map(outcomesOf), store: this.#store?.stats() ?? null },
+        tcp: this.#tcpMetrics.snapshot(),
         upstream: {
           ...this.#counters,
           ejected: clusters
@@ -425,7 +446,7 @@ export class DataPlane {
         const open = this.#listeners.get(plan.name)
         if (open !== undefined && binding !== undefined && sameSocket(open, plan, binding)) {
           this.#listeners.set(plan.name, { ...open, plan })
-          this.#updateTls(open, plan)
+          this.#update(open, plan)
           return
         }
         if (open !== undefined) this.#close(plan.name)
@@ -435,21 +456,34 @@ export class DataPlane {
   }
 
   async #openOne(plan: ListenerPlan, binding: Binding): Promise<void> {
+    const { port } = plan
     const listener = new Listener(
-      {
-        port: plan.port,
-        route: plan.kind === 'tls' ? { tls: this.#handshakes } : { table: plan.kind === 'http' ? plan.routeTable : '' },
-      },
+      { port, route: this.#routeOf(plan) },
       plan.kind === 'egress' ? this.#egress!.listenerDeps(this.#listenerDeps) : this.#listenerDeps,
     )
     const state = { name: plan.name, port: plan.port, address: `${binding.host}:${binding.port}`, error: null }
     const open: OpenListener = { plan, binding, listener, state }
-    this.#updateTls(open, plan)
+    this.#update(open, plan)
     this.#listeners.set(plan.name, open)
     try {
       await listener.listen(binding)
     } catch (error) {
       open.state = { ...state, error: (error as Error).message }
+    }
+  }
+
+  #routeOf(plan: ListenerPlan): ListenerOptions['route'] {
+    switch (plan.kind) {
+      case 'http':
+        return { table: plan.routeTable }
+      case 'tls':
+        return { tls: this.#handshakes }
+      case 'tcp':
+        return 'tcp'
+      case 'egress':
+        return { table: '' }
+      default:
+        return plan satisfies never
     }
   }
 
@@ -462,8 +496,8 @@ export class DataPlane {
     void closing.then(() => this.#closing.delete(closing))
   }
 
-  #updateTls({ listener }: OpenListener, plan: ListenerPlan): void {
-    if (plan.kind === 'tls') listener.updateTlsServers(plan.servers)
+  #update({ listener }: OpenListener, plan: ListenerPlan): void {
+    if (plan.kind === 'tls' || plan.kind === 'tcp') listener.update(plan)
   }
 }
 

@@ -7,7 +7,12 @@ import type { LocalReply } from '../exchange/local-reply.ts'
 import { compileExtAuthz } from '../filters/ext-authz/ext-authz.ts'
 import { GrpcChannels } from '../filters/ext-authz/grpc-channel.ts'
 import type { Filter, FilterResult } from '../filters/filter.ts'
-import { type CompiledPolicies, compilePolicies } from '../filters/policies.ts'
+import {
+  type CompiledPolicies,
+  compileConnectionPolicies,
+  compilePolicies,
+  type PoliciesDeps,
+} from '../filters/policies.ts'
 import { provePolicies } from '../filters/proof.ts'
 import type { RateLimits, Stage } from '../filters/rate-limit/rate-limits.ts'
 import { hostWithoutPort } from '../listeners/admission.ts'
@@ -67,6 +72,7 @@ export class Policies {
   #proxyFilter: Filter | null = null
   /** A made-up request, about which nothing is told. */
   #madeUp: Exchange | null = null
+  #connectionFilter: ReturnType<typeof compileConnectionPolicies> = null
   #second = 0
   #told = 0
 
@@ -84,7 +90,9 @@ export class Policies {
 
   /** From the next request on. */
   update(plan: PoliciesPlan): void {
-    this.#compiled = this.#compile(plan)
+    const deps = this.#deps()
+    this.#compiled = compilePolicies(plan, deps)
+    this.#connectionFilter = compileConnectionPolicies(plan, deps)
     this.#proxyFilter = null
     this.#plan = plan
   }
@@ -99,9 +107,9 @@ export class Policies {
     return (this.#plan?.jwt.length ?? 0) > 0
   }
 
-  #compile(plan: PoliciesPlan): CompiledPolicies {
+  #deps(): PoliciesDeps {
     const { clusters, log } = this.#options
-    return compilePolicies(plan, {
+    return {
       keys: this.#keys,
       compileExtAuthz: (provider) =>
         compileExtAuthz(provider, {
@@ -121,7 +129,12 @@ export class Policies {
       onPolicyError: (error, exchange) => {
         log.error({ err: error, path: exchange?.path }, 'a policy failed; what it guards is refused')
       },
-    })
+    }
+  }
+
+  /** Why a connection of which no request is read is refused; undefined: it may pass. */
+  refusalOf(exchange: Exchange): LocalReply | undefined {
+    return this.#connectionFilter?.(exchange)
   }
 
   /** Whether the policies refuse what they have to; nothing is there to prove before the first plan. */
@@ -155,7 +168,7 @@ export class Policies {
       pass()
       return
     }
-    const filter = (this.#proxyFilter ??= this.#compile(forProxy(plan)).filter)
+    const filter = (this.#proxyFilter ??= compilePolicies(forProxy(plan), this.#deps()).filter)
     if (filter === null) pass()
     else run(filter, exchange, pass, refuse)
   }

@@ -1,6 +1,7 @@
 /** What becomes of a request by the plan alone: which route takes it, or which status the gateway answers itself. */
 import type { Plan } from '../../src/plan/plan.ts'
 import type { RoutePlan, VirtualHostPlan } from '../../src/plan/route.ts'
+import type { TcpRoutePlan } from '../../src/plan/tcp.ts'
 import { matchLinear } from '../../src/routing/linear.ts'
 import { makeExchange } from '../unit/routing/exchanges.ts'
 
@@ -28,13 +29,23 @@ export function callPlan(plan: Plan, call: Call): Outcome {
   const host = call.host.replace(/:\d+$/, '').toLowerCase()
   const listener = plan.listeners[port]
   if (listener === undefined || listener.kind === 'egress') return {}
+  if (listener.kind === 'tcp') return connection(listener.route)
+  const passed =
+    listener.kind === 'tls' ? mostSpecific(listener.passthrough ?? [], (entry) => entry.serverNames, host) : undefined
+  if (passed !== undefined) return connection(passed.route)
   const server =
     listener.kind === 'http' ? listener : mostSpecific(listener.servers, (entry) => entry.serverNames, host)
+  if (server !== undefined && 'tcp' in server) return connection(server.tcp ?? null)
   const table = plan.routeTables[server?.routeTable ?? '']
   const virtualHost = mostSpecific(Object.values(table?.virtualHosts ?? {}), (entry) => [entry.host], host)
   if (virtualHost === undefined) return { status: 404 }
   if (virtualHost.requireTls && listener.kind === 'http') return { status: 301 }
   return answer(plan, routeOf(virtualHost, call, listener.kind === 'tls'))
+}
+
+/** Of connections only the cluster can be told. */
+function connection(route: TcpRoutePlan | null): Outcome {
+  return route === null ? {} : { cluster: route.destinations.map(({ cluster }) => cluster).join(', ') }
 }
 
 function routeOf(virtualHost: VirtualHostPlan, call: Call, tls: boolean): RoutePlan | undefined {

@@ -103,7 +103,7 @@ export class ClusterBuilder {
   }
 
   #make(
-    { port, subset }: ClusterReference,
+    { cluster, port, subset, passthrough }: ClusterReference,
     service: MeshService | undefined,
     rule: MergedRule | undefined,
     peers: PeerMtls,
@@ -113,7 +113,14 @@ export class ClusterBuilder {
     if (service === undefined || servicePort === undefined || !isKnown) {
       return { plan: undefined, credentials: [], problems: [] }
     }
-    return compileCluster({ service, port: servicePort, subset, rule }, { ...this.#context, peers })
+    const compiled = compileCluster({ service, port: servicePort, subset, rule }, { ...this.#context, peers })
+    if (passthrough === undefined) return compiled
+    const { protocol: _protocol, transport: _transport, ...plan } = compiled.plan
+    return {
+      plan: { ...plan, name: cluster, protocol: 'http1', transport: { kind: 'plaintext' } },
+      credentials: [],
+      problems: compiled.problems,
+    }
   }
 }
 

@@ -16,6 +16,7 @@ export type Pool = Pick<
   ClusterPlan,
   | 'connectTimeoutMs'
   | 'idleTimeoutMs'
+  | 'tcpIdleTimeoutMs'
   | 'maxRequestsPerConnection'
   | 'maxConnectionDurationMs'
   | 'maxConcurrentStreams'
@@ -44,9 +45,12 @@ export function compileConnectionPool(
   const { tcp, http } = pool ?? {}
   const lifetimeMs = milliseconds(tcp?.maxConnectionDuration)
   const circuitBreakers = compileCircuitBreakers(pool, retryBudget)
+  const idleMs = idleTimeout(pool?.http?.idleTimeout ?? tcp?.idleTimeout, mesh.httpIdleTimeoutMs)
+  const tcpIdleMs = idleTimeout(tcp?.idleTimeout, mesh.httpIdleTimeoutMs)
   return {
     connectTimeoutMs: milliseconds(tcp?.connectTimeout) || mesh.connectTimeoutMs,
-    idleTimeoutMs: idleTimeout(pool, mesh.httpIdleTimeoutMs),
+    idleTimeoutMs: idleMs,
+    ...(tcpIdleMs === idleMs ? {} : { tcpIdleTimeoutMs: tcpIdleMs }),
     maxRequestsPerConnection: http?.maxRequestsPerConnection ?? 0,
     ...(lifetimeMs === 0 ? {} : { maxConnectionDurationMs: lifetimeMs }),
     ...compileHttp2(http),
@@ -55,9 +59,8 @@ export function compileConnectionPool(
   }
 }
 
-/** `http.idleTimeout`, else TCP's, else the mesh's; 0 switches it off. */
-function idleTimeout(pool: ConnectionPoolSettings | undefined, fallbackMs: number): number | null {
-  const text = pool?.http?.idleTimeout ?? pool?.tcp?.idleTimeout
+/** What the rule says, else the mesh's; 0 switches it off. */
+function idleTimeout(text: string | undefined, fallbackMs: number): number | null {
   const timeout = text === undefined ? fallbackMs : durationMs(text)
   return timeout > 0 ? timeout : null
 }

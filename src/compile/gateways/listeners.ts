@@ -11,6 +11,7 @@ import { certificatesOf } from './certificates.ts'
 import { clientCertificatesOf } from './client-certificates.ts'
 import { type CredentialSources, credentialObjects } from './credential-problems.ts'
 import type { GatewayPort, PlacedServer } from './ports.ts'
+import { endsTls } from './server.ts'
 import { tlsServer, versionProblems } from './tls-server.ts'
 
 export interface Listeners {
@@ -38,7 +39,12 @@ export function compileListeners(
       problems.push(...servers.flatMap(withoutBridge))
       continue
     }
-    const plans = servers.map((server) => {
+    // Its route is found later, with the VirtualServices.
+    if (first.class === 'tcp') {
+      listeners[name] = { ...base, kind: 'tcp', route: null }
+      continue
+    }
+    const plans = servers.filter(endsHere).map((server) => {
       // A server that cannot be served still takes its SNI names, with no certificate to present: a client that asks
       // for one of them must not end up at a server with a wider wildcard that asks less of it.
       if (server.refused) return { ...tlsServer(server, [], null, mesh), mode: 'SIMPLE' as const }
@@ -52,6 +58,11 @@ export function compileListeners(
     listeners[name] = { ...base, kind: 'tls', servers: plans }
   }
   return { listeners, certificates, problems }
+}
+
+/** TLS that is passed on is no server's. */
+function endsHere({ server, refused }: PlacedServer): boolean {
+  return refused || endsTls(server)
 }
 
 /** Browsers' gRPC-Web calls are forwarded as they are: nothing turns them into gRPC. */

@@ -42,16 +42,21 @@ export interface GatewayServer {
 const HTTP_PROTOCOLS: readonly string[] = ['HTTP', 'HTTP2', 'GRPC', 'GRPC-WEB', 'HTTP_PROXY']
 const TERMINATING_MODES: readonly string[] = ['SIMPLE', 'MUTUAL', 'OPTIONAL_MUTUAL', 'ISTIO_MUTUAL']
 
-function classOf({ port, tls }: Server): ServerClass {
-  const protocol = port.protocol.toUpperCase()
+function classOf(server: Server): ServerClass {
+  const protocol = server.port.protocol.toUpperCase()
   if (HTTP_PROTOCOLS.includes(protocol)) return 'http'
-  if (protocol === 'HTTPS') return TERMINATING_MODES.includes(tls?.mode ?? 'PASSTHROUGH') ? 'https' : 'tls'
+  if (protocol === 'HTTPS') return endsTls(server) ? 'https' : 'tls'
   return protocol === 'TLS' ? 'tls' : 'tcp'
 }
 
 /** Whether TLS comes first on its connections, whoever ends it: such servers share a port by SNI. */
 export function isTlsClass(kind: ServerClass): boolean {
   return kind === 'https' || kind === 'tls'
+}
+
+/** Whether TLS ends at such a server. */
+export function endsTls({ tls }: Server): boolean {
+  return TERMINATING_MODES.includes(tls?.mode ?? 'PASSTHROUGH')
 }
 
 function readHosts(hosts: readonly string[], gatewayNamespace: string): readonly ServerHost[] {

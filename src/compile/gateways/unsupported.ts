@@ -14,22 +14,7 @@ export function unsupported(server: GatewayServer): Problem | undefined {
   })
 }
 
-function reasonOf({ class: kind, server }: GatewayServer): { what: string; remedy: string } | undefined {
-  const mode = server.tls?.mode ?? 'PASSTHROUGH'
-  switch (kind) {
-    case 'http':
-      if (server.bind?.startsWith('unix:') !== true) return undefined
-      return { what: 'bind is a Unix socket', remedy: 'Use an IP address and a port.' }
-    case 'https':
-      return undefined
-    case 'tls':
-      return {
-        what: `the server takes ${server.port.protocol} with tls.mode ${mode}`,
-        remedy: 'Use HTTPS with tls.mode SIMPLE.',
-      }
-    case 'tcp':
-      return { what: `port.protocol is ${server.port.protocol}`, remedy: 'Use HTTP or HTTPS.' }
-    default:
-      return kind satisfies never
-  }
+function reasonOf({ server }: GatewayServer): { what: string; remedy: string } | undefined {
+  if (server.bind?.startsWith('unix:') !== true) return undefined
+  return { what: 'bind is a Unix socket', remedy: 'Use an IP address and a port.' }
 }

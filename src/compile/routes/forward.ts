@@ -32,6 +32,8 @@ export interface ClusterReference {
   readonly port: number
   readonly subset: string
   readonly origin: Origin
+  /** The mesh's TLS goes through as the client began it (AUTO_PASSTHROUGH): the cluster adds none. */
+  readonly passthrough?: true
 }
 
 export interface ForwardContext {
@@ -94,7 +96,7 @@ interface Chosen {
 
 /** A rule's only destination: whatever its weight, it gets every request, and its headers are the rule's. */
 function single({ destination }: HTTPRouteDestination, context: ForwardContext): Chosen {
-  const reference = refer(destination, 'route/0/destination', context)
+  const reference = referToCluster(destination, 'route/0/destination', context)
   return { destination: { cluster: reference.cluster, weight: 1 }, reference }
 }
 
@@ -102,7 +104,7 @@ function single({ destination }: HTTPRouteDestination, context: ForwardContext):
 function weigh(route: readonly HTTPRouteDestination[], mayRewriteHost: boolean, context: ForwardContext): Chosen[] {
   return route.flatMap(({ destination, weight = 0, headers }, i) => {
     if (weight <= 0) return []
-    const reference = refer(destination, `route/${i}/destination`, context)
+    const reference = referToCluster(destination, `route/${i}/destination`, context)
     const request = readOperations(headers?.request)
     const response = readOperations(headers?.response)
     const weighted = {
@@ -116,7 +118,12 @@ function weigh(route: readonly HTTPRouteDestination[], mayRewriteHost: boolean, 
   })
 }
 
-function refer({ host, subset = '', port }: Destination, pointer: string, context: ForwardContext): ClusterReference {
+/** The cluster of a destination, with its names completed and its port found. */
+export function referToCluster(
+  { host, subset = '', port }: Destination,
+  pointer: string,
+  context: ForwardContext,
+): ClusterReference {
   const { owner, options, solePorts, target } = context
   const full = fullHost(host, owner.metadata.namespace, options.gateway.clusterDomain)
   const number = port?.number || (solePorts.get(full) ?? target.port)
@@ -144,7 +151,7 @@ function compileMirrors(rule: HTTPRoute, context: ForwardContext): { mirror: Mir
   }))
   return (single ?? several).flatMap(({ destination, fraction, pointer }) => {
     if (destination === undefined || fraction === 0) return []
-    const reference = refer(destination, pointer, context)
+    const reference = referToCluster(destination, pointer, context)
     return [{ mirror: { cluster: reference.cluster, fraction }, reference }]
   })
 }
