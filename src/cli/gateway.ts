@@ -278,6 +278,11 @@ function dataPlaneSettings(settings: Settings): DataPlaneSettings {
       idleTimeoutMs: downstream.idleTimeout ?? 0,
       maxConnections: downstream.maxConnections ?? 0,
       ownAddress: ownAddress(process.env),
+      http2: {
+        maxConcurrentStreams: downstream.http2MaxConcurrentStreams,
+        streamWindowBytes: downstream.http2StreamWindowKb * 1024,
+        resetsPerSecond: downstream.http2ResetsPerSecond,
+      },
     },
     dnsRefreshMs: mesh.dnsRefreshRate,
     misdirectedStatus: downstream.misdirected === 'NOT_FOUND' ? 404 : 421,

@@ -3,12 +3,12 @@
  * forwarding, the access log and metrics share. Every field is there from the beginning, so that the engine sees one
  * shape; what is not known yet is null, zero or empty.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { MeshPlan } from '../plan/plan.ts'
 import type { RoutePlan } from '../plan/route.ts'
 import type { Spelling } from './header-case.ts'
 import type { ClientCertificate } from './client-certificate.ts'
+import type { ClientRequest, ClientResponse } from './client-message.ts'
 import type { EgressFacts } from './egress.ts'
 import { headerValue, type HeaderList } from './headers.ts'
 
@@ -83,8 +83,8 @@ export interface UpstreamFacts {
 }
 
 export class Exchange {
-  readonly req: IncomingMessage
-  readonly res: ServerResponse
+  readonly req: ClientRequest
+  readonly res: ClientResponse
   /** The explicit forward proxy sets facts of its own once it knows the target. */
   listener: ListenerFacts
   readonly epoch: Epoch
@@ -186,8 +186,8 @@ export class Exchange {
   finished = false
 
   constructor(
-    req: IncomingMessage,
-    res: ServerResponse,
+    req: ClientRequest,
+    res: ClientResponse,
     listener: ListenerFacts,
     epoch: Epoch,
     startedAt: number,

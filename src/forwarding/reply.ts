@@ -46,7 +46,9 @@ export function sendLocalReply(exchange: Exchange, reply: LocalReply): void {
   } else {
     removeHeader(headers, 'content-type')
   }
-  if (mayHaveLength(status)) setHeader(headers, 'content-length', String(body?.length ?? 0))
+  // What ends with its head needs no length, and gRPC's own answers have none.
+  const isTrailersOnly = exchange.grpc && exchange.req.httpVersionMajor === 2
+  if (mayHaveLength(status) && !isTrailersOnly) setHeader(headers, 'content-length', String(body?.length ?? 0))
   if (reply.close === true) res.shouldKeepAlive = false
   sendHead(exchange, status, headers)
   if (body === null || exchange.method === 'HEAD') {

@@ -2,7 +2,7 @@
  * A request's body on its way upstream. It streams, with back-pressure; what has passed is kept up to a bound, so that
  * the request can be sent again or mirrored. Past the bound nothing is kept and there is no second try.
  */
-import type { IncomingMessage } from 'node:http'
+import type { ClientRequest } from '../exchange/client-message.ts'
 import type { HeaderList } from '../exchange/headers.ts'
 
 /** Where the body goes: the connection of the current try. */
@@ -13,7 +13,7 @@ export interface BodySink {
 }
 
 export class RequestBody {
-  readonly #req: IncomingMessage
+  readonly #req: ClientRequest
   /** Bytes that may be kept; beyond it `#kept` is given up. */
   readonly #limit: number
   readonly #onPassed: (bytes: number) => void
@@ -31,7 +31,7 @@ export class RequestBody {
    * @param onPassed Told of the length of every piece.
    * @param onEnd The request is complete; called once.
    */
-  constructor(req: IncomingMessage, limit: number, onPassed: (bytes: number) => void, onEnd: () => void) {
+  constructor(req: ClientRequest, limit: number, onPassed: (bytes: number) => void, onEnd: () => void) {
     this.#req = req
     this.#limit = limit
     this.#onPassed = onPassed
@@ -53,7 +53,7 @@ export class RequestBody {
     this.#sink = sink
     let more = true
     for (const chunk of this.#kept ?? []) more = sink.write(chunk)
-    if (this.ended) sink.endRequest(null)
+    if (this.ended) sink.endRequest(this.#trailers)
     else if (!this.#started) this.#start()
     else if (more) this.#req.resume()
   }
@@ -80,6 +80,12 @@ export class RequestBody {
     if (!this.ended && this.#sink !== null) this.#req.resume()
   }
 
+  /** Those of HTTP/1.1 are dropped, as Envoy's codec does by default. */
+  get #trailers(): HeaderList | null {
+    const { httpVersionMajor, rawTrailers } = this.#req
+    return httpVersionMajor === 2 && rawTrailers.length > 0 ? rawTrailers : null
+  }
+
   #start(): void {
     this.#started = true
     this.#req.on('data', (chunk: Buffer) => {
@@ -90,7 +96,7 @@ export class RequestBody {
     })
     this.#req.on('end', () => {
       this.ended = true
-      this.#sink?.endRequest(null)
+      this.#sink?.endRequest(this.#trailers)
       this.#onEnd()
     })
   }

@@ -1,8 +1,8 @@
 /** The last step of every response head, from an upstream or from the gateway itself (semantics §6.6). */
-import type { ServerResponse } from 'node:http'
+import type { ClientResponse } from '../exchange/client-message.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import { spell } from '../exchange/header-case.ts'
-import { type HeaderList, setHeader } from '../exchange/headers.ts'
+import { type HeaderList, removeHeader, setHeader } from '../exchange/headers.ts'
 
 /**
  * Headers of an upstream's answer that concern its connection to the gateway alone (RFC 9110 §7.6.1), or that the
@@ -30,7 +30,9 @@ export function sendHead(exchange: Exchange, status: number, headers: HeaderList
   if (exchange.responseEdits !== null) for (const edit of exchange.responseEdits) edit(headers, exchange)
   if (epoch.mesh.serverHeader !== null) setHeader(headers, 'server', epoch.mesh.serverHeader)
   if (epoch.generationHeader !== null) setHeader(headers, epoch.generationHeader, epoch.generation)
-  if (status === 101) setHeader(headers, 'connection', 'upgrade')
+  // HTTP/2 says nothing of its connection in headers.
+  if (exchange.req.httpVersionMajor === 2) removeHeader(headers, 'connection')
+  else if (status === 101) setHeader(headers, 'connection', 'upgrade')
   else if (mustClose(exchange)) {
     setHeader(headers, 'connection', 'close')
     // The listener asks for this before it takes another request from the connection.
@@ -53,7 +55,7 @@ function mustClose({ listener, req, res, body }: Exchange): boolean {
 }
 
 /** Passes on an answer before the answer. One that Node cannot write is dropped: the client can do without. */
-export function writeInformational(res: ServerResponse, status: number, headers: HeaderList): void {
+export function writeInformational(res: ClientResponse, status: number, headers: HeaderList): void {
   if (res.headersSent || res.destroyed) return
   if (status === 100) res.writeContinue()
   else if (status === 102) res.writeProcessing()

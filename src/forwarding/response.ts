@@ -46,13 +46,19 @@ export function relayData(exchange: Exchange, chunk: Buffer, last: boolean): boo
   const { res } = exchange
   exchange.bytesSent += chunk.length
   if (!last) return res.write(chunk)
-  // Text joins the head in one write; bytes would go out beside it in a writev, which costs more.
-  if (chunk.length <= JOINED_BYTES) res.end(chunk.toString('latin1'), 'latin1')
+  // In HTTP/1.1 text joins the head in one write; bytes would go out beside it in a writev, which costs more.
+  if (chunk.length <= JOINED_BYTES && exchange.req.httpVersionMajor === 1) res.end(chunk.toString('latin1'), 'latin1')
   else res.end(chunk)
   return true
 }
 
-export function relayEnd({ res }: Exchange, _trailers: HeaderList | null): void {
+/** @param trailers HTTP/1.1 clients get none, as from Envoy's codec by default. */
+export function relayEnd(exchange: Exchange, trailers: HeaderList | null): void {
+  const { res } = exchange
+  if (trailers !== null) {
+    if (exchange.grpc && exchange.grpcStatus === '') exchange.grpcStatus = headerValue(trailers, 'grpc-status') ?? ''
+    res.trailers = trailers
+  }
   res.end()
 }
 

@@ -1,10 +1,10 @@
 /**
- * From a parsed HTTP/1.1 request to an Exchange: the sanity checks of Envoy's connection manager in its order, the
+ * From a parsed request to an Exchange: the sanity checks of Envoy's connection manager in its order, the
  * normal form of the path, and the headers of an edge (semantics §1.9, §6.5 to §6.7).
  */
 import { randomUUID } from 'node:crypto'
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { portOf } from '../exchange/connection.ts'
+import type { ClientRequest, ClientResponse } from '../exchange/client-message.ts'
 import { type Epoch, Exchange, type ListenerFacts, type Upgrade } from '../exchange/exchange.ts'
 import { hasHeader, setHeader } from '../exchange/headers.ts'
 import type { LocalReply } from '../exchange/local-reply.ts'
@@ -64,8 +64,8 @@ export interface Admission {
 }
 
 export function admit(
-  req: IncomingMessage,
-  res: ServerResponse,
+  req: ClientRequest,
+  res: ClientResponse,
   listener: ListenerFacts,
   epoch: Epoch,
   connection: ConnectionFacts,
@@ -91,20 +91,15 @@ function check(exchange: Exchange, connection: ConnectionFacts, options: Admissi
 
   const read = readHeaders(raw)
   exchange.headers = read.list
-  exchange.requestHeadBytes = headBytes(req.url!, raw)
-  exchange.body =
-    read.transferEncoding !== ''
-      ? 'chunked'
-      : read.contentLength !== undefined && read.contentLength !== '0'
-        ? 'length'
-        : 'none'
+  exchange.requestHeadBytes = headBytes(req.url ?? '', raw)
+  exchange.body = framing(req, read)
   if (exchange.body === 'none') exchange.requestEndMono = exchange.startedMono
   exchange.grpc = isGrpc(read.contentType)
   if (!mesh.requestIdHeader) exchange.requestId = read.requestId
 
   if (read.transferEncoding !== '' && read.transferEncoding.toLowerCase() !== 'chunked') return BAD_TRANSFER_ENCODING
 
-  let target = req.url!
+  let target = req.url ?? ''
   let host = read.host
   const absolute = target.startsWith('/') ? null : ABSOLUTE_FORM.exec(target)
   if (absolute !== null) {
@@ -117,7 +112,8 @@ function check(exchange: Exchange, connection: ConnectionFacts, options: Admissi
   exchange.authority = host ?? ''
   exchange.path = target
 
-  if (req.httpVersion !== '1.1' && !(mesh.http10 && req.httpVersion === '1.0')) return LOW_VERSION
+  if (req.httpVersionMajor !== 2 && req.httpVersion !== '1.1' && !(mesh.http10 && req.httpVersion === '1.0'))
+    return LOW_VERSION
   if (host === undefined || host === '') return MISSING_HOST
   if (read.hosts > 1 || !HOST.test(host)) return BAD_HOST
   exchange.host = hostWithoutPort(host)
@@ -167,6 +163,13 @@ function forwardedHeaders(
   if (epoch.mesh.forwardedPortHeader && (hops === 0 || !hasHeader(headers, 'x-forwarded-port'))) {
     setHeader(headers, 'x-forwarded-port', String(portOf(exchange.localAddress)))
   }
+}
+
+/** HTTP/2 says where a body ends by itself, and nghttp2 has compared that with its length. */
+function framing(req: ClientRequest, { transferEncoding, contentLength }: IncomingHeaders): Exchange['body'] {
+  if (req.httpVersionMajor === 2) return req.complete ? 'none' : contentLength === undefined ? 'chunked' : 'length'
+  if (transferEncoding !== '') return 'chunked'
+  return contentLength === undefined || contentLength === '0' ? 'none' : 'length'
 }
 
 function isUpgrade({ upgrade, connection }: IncomingHeaders): boolean {

@@ -129,6 +129,12 @@ export class Http1Server {
     this.#server.emit('connection', socket)
   }
 
+  /** Answers 408 on a connection whose client has said nothing in time. */
+  refuseSilent(socket: Socket, connection: ConnectionFacts, listener: ListenerFacts): void {
+    this.take(socket, connection, listener)
+    this.#onClientError(Object.assign(new Error('nothing came'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), socket)
+  }
+
   /** Closes connections without a request. */
   closeIdle(): void {
     this.#server.closeIdleConnections()
@@ -336,14 +342,14 @@ export class Http1Server {
 
   /** Answers on such a socket, and closes it. */
   #reply(exchange: Exchange, socket: Socket, reply: LocalReply): void {
-    exchange.res.assignSocket(socket)
+    ;(exchange.res as ServerResponse).assignSocket(socket)
     this.#closeAfter(exchange, socket)
     this.#deps.reply(exchange, reply)
   }
 
   /** Closes the connection once the answer is out, unless it was switched to something else with it. */
   #closeAfter(exchange: Exchange, socket: Socket): void {
-    const { res } = exchange
+    const res = exchange.res as ServerResponse
     res.once('close', () => {
       if (res.statusCode !== SWITCHING_PROTOCOLS) this.#onClose(exchange)
     })

@@ -8,7 +8,9 @@ import type { TcpListenerPlan, TlsListenerPlan } from '../plan/listener.ts'
 import type { TcpRoutePlan } from '../plan/tcp.ts'
 import { Acceptor } from './acceptor.ts'
 import { connectionFacts } from './connection-facts.ts'
-import { type HttpDeps, type Http1Limits, Http1Server } from './http1-server.ts'
+import { type Http1Limits, Http1Server } from './http1-server.ts'
+import { detectHttp2 } from './http2/preface.ts'
+import { type Http2Deps, type Http2Limits, Http2Server } from './http2/server.ts'
 import { ListenerState } from './listener-state.ts'
 import { type TcpDeps, TcpServer } from './tcp-server.ts'
 import type { HandshakeOptions } from './tls-server.ts'
@@ -18,10 +20,11 @@ import { type TlsHandlers, TlsTerminator } from './tls-terminator.ts'
 export interface DownstreamLimits extends Http1Limits {
   /** Connections at a time; more are closed at once. 0: no limit. */
   readonly maxConnections: number
+  readonly http2: Http2Limits
 }
 
 /** What a listener needs from the rest of a worker. */
-export interface ListenerDeps extends HttpDeps, TcpDeps {
+export interface ListenerDeps extends Http2Deps, TcpDeps {
   readonly limits: DownstreamLimits
   /** Answered in TLS handshakes; null: this gateway orders no certificates. */
   readonly challenges: ChallengeTable | null
@@ -43,7 +46,8 @@ const DRAIN_CHECK_MS = 20
 export class Listener {
   readonly #state: ListenerState
   readonly #acceptor: Acceptor
-  readonly #http: Http1Server
+  readonly #http1: Http1Server
+  readonly #http2: Http2Server
   /** Null: plain text. */
   readonly #tls: TlsTerminator | null
   /** Where connections go of which nothing is read. */
@@ -51,11 +55,13 @@ export class Listener {
 
   constructor({ port, route }: ListenerOptions, deps: ListenerDeps) {
     const state = new ListenerState(port)
-    const http = new Http1Server(state, deps)
+    const http1 = new Http1Server(state, deps)
+    const http2 = new Http2Server(state, deps)
     const tcp = new TcpServer(state, deps)
-    const { maxConnections } = deps.limits
+    const { maxConnections, headersTimeoutMs } = deps.limits
     this.#state = state
-    this.#http = http
+    this.#http1 = http1
+    this.#http2 = http2
     if (route === 'tcp') {
       const facts = state.facts(false, '')
       this.#tls = null
@@ -63,7 +69,7 @@ export class Listener {
         tcp.take({ socket, connection: connectionFacts(socket), facts, route: this.#tcpRoute })
       })
     } else if ('tls' in route) {
-      const options = { ...route.tls, alpn: ['http/1.1'] }
+      const options = { ...route.tls, alpn: ['h2', 'http/1.1'] }
       const undecrypted = state.facts(false, '')
       const handlers: TlsHandlers = {
         onSecure: ({ socket, server, clientCertificate }) => {
@@ -71,8 +77,8 @@ export class Listener {
           const connection = connectionFacts(socket, clientCertificate)
           const misdirects = (host: string) => terminator.misdirects(host, server)
           const facts = state.facts(true, plan.routeTable, misdirects)
-          if (plan.tcp === undefined) http.take(socket, connection, facts)
-          else tcp.take({ socket, connection, facts, route: plan.tcp })
+          if (plan.tcp !== undefined) tcp.take({ socket, connection, facts, route: plan.tcp })
+          else (socket.alpnProtocol === 'h2' ? http2 : http1).take(socket, connection, facts)
         },
         onPassed: (socket, { route: passed, alpn }, serverName) => {
           const connection = connectionFacts(socket)
@@ -93,7 +99,18 @@ export class Listener {
       const facts = state.facts(false, route.table)
       this.#tls = null
       this.#acceptor = new Acceptor({ maxConnections, allowHalfOpen: true }, (socket: Socket) => {
-        http.take(socket, connectionFacts(socket), facts)
+        const connection = connectionFacts(socket)
+        // A forward proxy's clients speak HTTP/1.1.
+        if (deps.connect !== undefined) {
+          http1.take(socket, connection, facts)
+          return
+        }
+        // Whatever the protocol of the server's port is called: Istio's gateways look at what comes, too.
+        detectHttp2(socket, headersTimeoutMs, (spoken) => {
+          if (spoken === 'http2') http2.take(socket, connection, facts)
+          else if (spoken === 'other') http1.take(socket, connection, facts)
+          else http1.refuseSilent(socket, connection, facts)
+        })
       })
     }
   }
@@ -122,13 +139,15 @@ export class Listener {
   async drain(graceMs: number): Promise<void> {
     this.#state.draining = true
     this.#acceptor.close()
-    this.#http.closeIdle()
+    this.#http1.closeIdle()
+    this.#http2.drain()
     const end = performance.now() + graceMs
     while (this.#state.active > 0 && performance.now() < end) {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS))
-      this.#http.closeIdle()
+      this.#http1.closeIdle()
     }
-    this.#http.close()
+    this.#http1.close()
+    this.#http2.close()
     this.#tls?.close()
     this.#acceptor.destroyConnections()
   }

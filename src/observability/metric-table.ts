@@ -126,6 +126,12 @@ export const METRICS = {
     help: 'Fetches of the keys of token issuers, by result.',
   },
   sluice_downstream_connections_active: { ...SINGLE, type: 'gauge', help: 'Open connections from clients.' },
+  sluice_downstream_http2_closed_total: {
+    labels: ['reason'],
+    bound: 'one a reason: four',
+    type: 'counter',
+    help: 'HTTP/2 connections that were closed for what their clients did, by reason.',
+  },
   sluice_egress_tunnels_active: { ...SINGLE, type: 'gauge', help: 'Open tunnels of the forward proxy.' },
   sluice_egress_destinations_active: {
     ...SINGLE,

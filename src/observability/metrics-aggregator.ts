@@ -37,6 +37,8 @@ export interface MetricsTotals {
   /** Null: no worker has a forward proxy. */
   readonly egress: EgressSnapshot | null
   readonly tcp: readonly TcpSeries[]
+  /** HTTP/2 connections that were closed for what their clients did, by reason. */
+  readonly http2: Readonly<Record<string, number>>
   /** By worker. */
   readonly processes: ReadonlyMap<string, ProcessFacts>
 }
@@ -90,6 +92,8 @@ class Aggregator implements MetricsAggregator {
   readonly #denied: Record<string, number> = {}
   readonly #tcp = new TcpCounts()
   #overflowed = 0
+  /** Bound: the reasons that workers know. */
+  readonly #http2: Record<string, number> = {}
   #accessLogDropped = 0
 
   constructor({ maxSeries = 600, idleMs = 3_600_000, now }: MetricsAggregatorOptions) {
@@ -114,6 +118,7 @@ class Aggregator implements MetricsAggregator {
       snapshot.accessLogDropped - (snapshot.accessLogDropped < droppedBefore ? 0 : droppedBefore)
     if (snapshot.upstream !== undefined) this.#upstream.add(snapshot.upstream, last?.snapshot.upstream)
     if (snapshot.rateLimits !== undefined) this.#rateLimits.add(snapshot.rateLimits, last?.snapshot.rateLimits)
+    if (snapshot.http2 !== undefined) addNews(this.#http2, snapshot.http2, last?.snapshot.http2)
     if (snapshot.egress !== undefined) addNews(this.#denied, snapshot.egress.denied, last?.snapshot.egress?.denied)
     if (snapshot.tcp !== undefined) this.#tcp.add(snapshot.tcp, last?.snapshot.tcp)
     this.#workers.set(worker, { snapshot, series })
@@ -144,6 +149,7 @@ class Aggregator implements MetricsAggregator {
       rateLimits: this.#rateLimits.totals(
         [...this.#workers.values()].flatMap(({ snapshot }) => snapshot.rateLimits ?? []),
       ),
+      http2: { ...this.#http2 },
       egress: proxies.length === 0 ? null : this.#egress(proxies),
       tcp: this.#tcp.totals(),
       processes,

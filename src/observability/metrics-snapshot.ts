@@ -101,6 +101,8 @@ export interface MetricsSnapshot extends RequestSnapshot {
   /** Absent: it has no forward proxy. */
   readonly egress?: EgressSnapshot
   readonly tcp?: readonly TcpSeries[]
+  /** HTTP/2 connections of clients that were closed for what they did, by reason. */
+  readonly http2?: Readonly<Record<string, number>>
 }
 
 /** A worker's snapshot from its request metrics and what else it knows. */

@@ -154,6 +154,7 @@ const SAMPLES: Readonly<Record<MetricName, (scrape: Scrape) => readonly Sample[]
       { value: failures, labels: { uri, result: 'failure' } },
     ]),
   sluice_downstream_connections_active: ({ totals }) => single(totals.downstreamConnections),
+  sluice_downstream_http2_closed_total: ({ totals }) => labelled('reason', totals.http2),
   sluice_egress_tunnels_active: ({ totals }) => (totals.egress === null ? [] : single(totals.egress.tunnels)),
   sluice_egress_destinations_active: ({ totals }) => (totals.egress === null ? [] : single(totals.egress.destinations)),
   sluice_egress_denied_total: ({ totals }) => (totals.egress === null ? [] : labelled('reason', totals.egress.denied)),

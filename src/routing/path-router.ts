@@ -13,6 +13,7 @@
  * So a request's own method and URL are set aside while the router looks, which it does at once, and are back before
  * anything else sees the request.
  */
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { TextTest } from '../filters/string-match.ts'
@@ -68,7 +69,8 @@ export class PathRouter {
     const { method, url } = req
     req.method = 'GET'
     req.url = pathKey(pathname.length > this.#keyedLength ? pathname.slice(0, this.#keyedLength) : pathname)
-    this.#app.routing(req, res)
+    // All that Fastify looks at before the entry is there, whatever carries the request.
+    this.#app.routing(req as IncomingMessage, res as ServerResponse)
     req.method = method
     req.url = url
     const found = this.#found

@@ -51,6 +51,20 @@ const downstream = group('Limits on what clients may send and how long they may 
     '1h',
     { ms: 1000, text: '1s' },
   ),
+  http2MaxConcurrentStreams: whole('Streams of an HTTP/2 connection at a time; more are refused.', 100, {
+    least: 1,
+    most: 100_000,
+  }),
+  http2StreamWindowKb: whole(
+    'What may be under way of the body of one HTTP/2 request: a client far away needs more to be fast, and each stream may make the gateway keep as much.',
+    256,
+    { least: 64, most: 16_384, unit: 'KiB' },
+  ),
+  http2ResetsPerSecond: whole(
+    'Streams of an HTTP/2 connection that its client may reset in a second, on average; ten times as many at once. A connection with more is closed.',
+    50,
+    { least: 1, most: 100_000 },
+  ),
   http10: flag('Accepts HTTP/1.0 requests, as `PILOT_HTTP10` does; otherwise they are answered 426.', false),
   misdirected: choice(
     "The answer to an HTTP/2 request on a TLS connection to one server of a port for a host of another one, where the connection's certificate covers that host too: browsers share connections in this way. With `MISDIRECTED` (421) they ask again on a connection of its own; `NOT_FOUND` (404) is Istio's answer.",

@@ -17,6 +17,7 @@ import { RateLimits } from '../filters/rate-limit/rate-limits.ts'
 import type { RuleCounts } from '../filters/rate-limit/rule.ts'
 import { compileForward, type ForwardDeps } from '../forwarding/forward.ts'
 import { sendLocalReply } from '../forwarding/reply.ts'
+import { createHttp2Counters } from '../listeners/http2/flood-guard.ts'
 import { Listener, type ListenerDeps, type ListenerOptions } from '../listeners/listener.ts'
 import type { HandshakeOptions } from '../listeners/tls-server.ts'
 import { RedisStore } from '../limits/redis/redis-store.ts'
@@ -85,6 +86,7 @@ export class DataPlane {
   readonly #identity: RemoteIdentity
   readonly #materials: MaterialStore
   readonly #counters = createUpstreamCounters()
+  readonly #http2Counters = createHttp2Counters()
   readonly #clusters: ClusterSet
   readonly #tables = new Map<string, RouteTable>()
   readonly #listeners = new Map<string, OpenListener>()
@@ -225,6 +227,7 @@ export class DataPlane {
     this.#listenerDeps = {
       limits: settings.limits,
       challenges: this.#challenges,
+      http2Counters: this.#http2Counters,
       epoch: () => this.#epoch!,
       serve: (exchange) => {
         this.#serve(exchange)
@@ -374,6 +377,7 @@ export class DataPlane {
             .filter(([, count]) => count > 0),
         },
         ...(this.#egress === null ? {} : { egress: this.#egress.snapshot() }),
+        http2: { ...this.#http2Counters },
       }),
       clusters,
       activeRequests: sum(listeners.map(({ active }) => active)),

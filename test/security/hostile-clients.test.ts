@@ -95,6 +95,7 @@ test('a slow client is answered 408 once the time for headers is over', async ()
         requestTimeoutMs: 0,
         idleTimeoutMs: 60_000,
         maxConnections: 0,
+        http2: { maxConcurrentStreams: 100, streamWindowBytes: 256 * 1024, resetsPerSecond: 50 },
       },
     },
   })

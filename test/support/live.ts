@@ -59,6 +59,7 @@ export async function startGateway(
         requestTimeoutMs: 0,
         idleTimeoutMs: 60_000,
         maxConnections: 0,
+        http2: { maxConcurrentStreams: 100, streamWindowBytes: 256 * 1024, resetsPerSecond: 50 },
       },
       dnsRefreshMs: 60_000,
       generationHeader: null,

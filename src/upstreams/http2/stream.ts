@@ -135,7 +135,8 @@ export class Http2Stream implements UpstreamStream {
       this.#trailers = withoutPseudo(raw)
     })
     stream.on('wantTrailers', () => {
-      stream.sendTrailers(toRecord(this.#requestTrailers))
+      // Node ends the body of a stream that is reset, and sends that first: half a request would look whole.
+      if (this.#ended) stream.sendTrailers(toRecord(this.#requestTrailers))
     })
     stream.on('drain', () => this.#handler?.onDrain())
     // What it means is looked at when the stream closes.

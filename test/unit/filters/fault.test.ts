@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { compileFault, type StartTimer } from '../../../src/filters/fault.ts'
@@ -59,7 +60,7 @@ test('compileFault: a delay waits, then lets the request go on', async () => {
   timers.fire()
   assert.equal(await result, undefined)
   assert.equal(timers.running.size, 0)
-  assert.equal(exchange.res.listenerCount('close'), 0)
+  assert.equal((exchange.res as ServerResponse).listenerCount('close'), 0)
 })
 
 test('compileFault: an abort is drawn after the delay, independently', async () => {
@@ -101,7 +102,7 @@ test('compileFault: a delay ends when the client leaves', async () => {
   const filter = compileFault({ delay: { fraction: 1, delayMs: 5000 } }, { random: draws(0), ...timers })
   const exchange = makeExchange()
   const result = filter(exchange)
-  exchange.res.emit('close')
+  ;(exchange.res as ServerResponse).emit('close')
   assert.equal(await result, undefined)
   assert.equal(timers.running.size, 0)
 })

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createServer, request, type IncomingHttpHeaders } from 'node:http'
+import { createServer, request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import type { Exchange } from '../../../src/exchange/exchange.ts'
@@ -318,7 +318,7 @@ test('VirtualHost: a body of any kind and size reaches the route unread', async 
         let length = 0
         exchange.req.on('data', (chunk: Buffer) => (length += chunk.length))
         exchange.req.on('end', () => {
-          bodies.push(`${exchange.method} ${exchange.req.headers['content-type']} ${length}`)
+          bodies.push(`${exchange.method} ${(exchange.req as IncomingMessage).headers['content-type']} ${length}`)
           exchange.res.end('done')
         })
       },
