@@ -9,6 +9,7 @@ export function explanationText(answer: unknown, io: CommandIo): string | undefi
   const explanation: Partial<Explanation> = isItem(answer) ? answer : {}
   if (typeof explanation.outcome !== 'string') return undefined
   const facts: readonly (readonly [string, unknown])[] = [
+    ['policies', policiesText(explanation.authorization)],
     ['listener', explanation.listener],
     ['virtual host', explanation.virtualHost],
     ['path', explanation.path],
@@ -27,6 +28,16 @@ export function explanationText(answer: unknown, io: CommandIo): string | undefi
   const rules = itemsOf(explanation.rules) as readonly Partial<ExplainedRule>[]
   if (rules.length > 0) lines.push('', 'rules that were tried, in order:', ...rules.map((rule) => ruleText(rule, io)))
   return `${lines.join('\n')}\n`
+}
+
+/** What policies decide, and the rule that does. */
+function policiesText(authorization: unknown): string | undefined {
+  if (!isItem(authorization)) return undefined
+  const { outcome, because, rule } = authorization
+  if (typeof outcome !== 'string' || typeof because !== 'string') return undefined
+  const place = isItem(rule) ? ['kind', 'namespace', 'name', 'pointer'].map((part) => rule[part]) : []
+  const [kind, namespace, name, pointer = ''] = place.filter((part) => typeof part === 'string')
+  return `${outcome}: ${because}${name === undefined ? '' : ` (${kind} ${namespace}/${name} ${pointer})`}`
 }
 
 function ruleText({ rule = '-', matches, because = [] }: Partial<ExplainedRule>, io: CommandIo): string {

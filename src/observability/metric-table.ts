@@ -113,6 +113,12 @@ export const METRICS = {
     type: 'counter',
     help: 'Orders of certificates by result; "deferred": a limit, of the authority or our own, asked to wait.',
   },
+  envoy_http_rbac: {
+    labels: ['authz_dry_run_action', 'authz_dry_run_result'],
+    bound: 'four: allow and deny, allowed and denied',
+    type: 'counter',
+    help: 'Requests that AuthorizationPolicies on trial would have allowed or denied.',
+  },
   sluice_jwks_age_seconds: {
     labels: ['uri'],
     bound: 'one an address of keys in the plan',

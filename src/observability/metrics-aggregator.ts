@@ -34,6 +34,7 @@ export interface MetricsTotals {
   readonly upstreamConnections: number
   readonly upstream: UpstreamTotals
   readonly rateLimits: RateLimitTotals
+  readonly dryRun: Readonly<Record<string, number>>
   /** Null: no worker has a forward proxy. */
   readonly egress: EgressSnapshot | null
   readonly tcp: readonly TcpSeries[]
@@ -88,6 +89,8 @@ class Aggregator implements MetricsAggregator {
   readonly #series = new Map<string, MutableTotal>()
   readonly #upstream = new UpstreamCounts()
   readonly #rateLimits = new RateLimitCounts()
+  /** Bound: two actions with two results. */
+  readonly #dryRun: Record<string, number> = {}
   /** By reason; bound: the reasons are fixed in the code. */
   readonly #denied: Record<string, number> = {}
   readonly #tcp = new TcpCounts()
@@ -117,6 +120,7 @@ class Aggregator implements MetricsAggregator {
     this.#accessLogDropped +=
       snapshot.accessLogDropped - (snapshot.accessLogDropped < droppedBefore ? 0 : droppedBefore)
     if (snapshot.upstream !== undefined) this.#upstream.add(snapshot.upstream, last?.snapshot.upstream)
+    if (snapshot.dryRun !== undefined) addNews(this.#dryRun, snapshot.dryRun, last?.snapshot.dryRun)
     if (snapshot.rateLimits !== undefined) this.#rateLimits.add(snapshot.rateLimits, last?.snapshot.rateLimits)
     if (snapshot.http2 !== undefined) addNews(this.#http2, snapshot.http2, last?.snapshot.http2)
     if (snapshot.egress !== undefined) addNews(this.#denied, snapshot.egress.denied, last?.snapshot.egress?.denied)
@@ -146,6 +150,7 @@ class Aggregator implements MetricsAggregator {
       downstreamConnections,
       upstreamConnections,
       upstream: this.#upstream.totals([...this.#workers.values()].flatMap(({ snapshot }) => snapshot.upstream ?? [])),
+      dryRun: { ...this.#dryRun },
       rateLimits: this.#rateLimits.totals(
         [...this.#workers.values()].flatMap(({ snapshot }) => snapshot.rateLimits ?? []),
       ),

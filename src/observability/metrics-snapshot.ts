@@ -98,6 +98,8 @@ export interface MetricsSnapshot extends RequestSnapshot {
   /** Absent: it counts nothing of the kind. */
   readonly upstream?: UpstreamSnapshot
   readonly rateLimits?: RateLimitSnapshot
+  /** What policies on trial would have done, by `ACTION RESULT` (`deny denied`). */
+  readonly dryRun?: Readonly<Record<string, number>>
   /** Absent: it has no forward proxy. */
   readonly egress?: EgressSnapshot
   readonly tcp?: readonly TcpSeries[]

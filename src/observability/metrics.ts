@@ -144,6 +144,11 @@ const SAMPLES: Readonly<Record<MetricName, (scrape: Scrape) => readonly Sample[]
       labels: { certificate: name },
     })),
   sluice_acme_orders_total: ({ facts }) => labelled('result', facts.acmeOrders ?? {}),
+  envoy_http_rbac: ({ totals }) =>
+    Object.entries(totals.dryRun).map(([name, value]) => {
+      const [action = '', result = ''] = name.split(' ')
+      return { value, labels: { authz_dry_run_action: action, authz_dry_run_result: result } }
+    }),
   sluice_jwks_age_seconds: ({ facts }) =>
     facts.keySets.flatMap(({ uri, ageSeconds }) =>
       ageSeconds === null ? [] : [{ value: ageSeconds, labels: { uri } }],

@@ -368,6 +368,7 @@ export class DataPlane {
         downstreamConnections: sum(listeners.map(({ connections }) => connections)),
         upstreamConnections: sum(clusters.flatMap(({ endpoints }) => endpoints.map(({ connections }) => connections))),
         process: this.#probe.read(),
+        dryRun: { ...this.#policies.dryRun },
         rateLimits: { rules: this.#rateLimits.counts().map(outcomesOf), store: this.#store?.stats() ?? null },
         tcp: this.#tcpMetrics.snapshot(),
         upstream: {

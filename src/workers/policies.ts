@@ -73,6 +73,7 @@ export class Policies {
   /** A made-up request, about which nothing is told. */
   #madeUp: Exchange | null = null
   #connectionFilter: ReturnType<typeof compileConnectionPolicies> = null
+  readonly #dryRun: Record<string, number> = {}
   #second = 0
   #told = 0
 
@@ -102,6 +103,11 @@ export class Policies {
     this.#sharedKeys?.take(source, keySet)
   }
 
+  /** What policies on trial would have done, by `ACTION RESULT`. */
+  get dryRun(): Readonly<Record<string, number>> {
+    return this.#dryRun
+  }
+
   /** Whether some policy looks for tokens. */
   get asksForTokens(): boolean {
     return (this.#plan?.jwt.length ?? 0) > 0
@@ -121,7 +127,12 @@ export class Policies {
           },
         }),
       onAuthorizationEvent: (exchange, { rule, ...event }) => {
-        if (exchange === this.#madeUp || !this.#mayTell()) return
+        if (exchange === this.#madeUp) return
+        if (event.kind === 'shadow') {
+          const name = `${event.action.toLowerCase()} ${event.result}`
+          this.#dryRun[name] = (this.#dryRun[name] ?? 0) + 1
+        }
+        if (!this.#mayTell()) return
         const { path, host, clientAddress } = exchange
         log.info({ path, host, client: clientAddress, rule: rule?.id ?? null, ...event }, 'authorization')
       },

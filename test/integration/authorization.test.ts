@@ -276,6 +276,30 @@ test('policies of other namespaces, for other labels, on trial and for audit dec
   )
 })
 
+test('what policies on trial would have done is counted', async () => {
+  const before = { ...gateway.plane.stats().metrics.dryRun }
+  const trial = { annotations: { 'istio.io/dry-run': 'true' } }
+  await statuses(
+    [
+      { ...trial, ...deny(to({ paths: ['/trial'] })) },
+      { ...trial, ...allow(to({ paths: ['/trial'] })) },
+    ],
+    [
+      [{ path: '/trial' }, 200],
+      [{ path: '/other' }, 200],
+      [{ path: '/other' }, 200],
+    ],
+  )
+  const counts = gateway.plane.stats().metrics.dryRun ?? {}
+  const since = Object.entries(counts).map(([name, count]) => [name, count - (before[name] ?? 0)])
+  assert.deepEqual(Object.fromEntries(since), {
+    'deny denied': 1,
+    'deny allowed': 2,
+    'allow allowed': 1,
+    'allow denied': 2,
+  })
+})
+
 test('a refused gRPC request gets a gRPC answer', async () => {
   await gateway.apply(BASE + policies(deny(to({ paths: ['/shop.Orders/*'] }))))
   const headers = { 'content-type': 'application/grpc' }

@@ -80,6 +80,11 @@ const answers: Record<string, unknown> = {
 
 const explanation = {
   outcome: 'forwarded to outbound|80|v2|orders',
+  authorization: {
+    outcome: 'allowed',
+    because: 'ns[istio-system]-policy[shop]-rule[0] allows it',
+    rule: { kind: 'AuthorizationPolicy', namespace: 'istio-system', name: 'shop', pointer: '/spec/rules/0' },
+  },
   listener: '80',
   virtualHost: '*',
   path: '/orders',
@@ -181,6 +186,7 @@ test('explain sends method, URL and headers, and prints what happens first, then
     stdout,
     [
       'forwarded to outbound|80|v2|orders',
+      '  policies: allowed: ns[istio-system]-policy[shop]-rule[0] allows it (AuthorizationPolicy istio-system/shop /spec/rules/0)',
       '  listener: 80',
       '  virtual host: *',
       '  path: /orders',

@@ -68,3 +68,20 @@ test('ejected endpoints of a cluster are as many as the worker with the most say
   assert.equal(ejected.get('c3'), 2)
   assert.equal(ejected.get('overflow'), 3, 'those with the fewest')
 })
+
+test('what policies on trial would have done is added up over workers, with Istio’s labels', async () => {
+  const aggregator = createMetricsAggregator({ now: () => 0 })
+  const requests = { startedMs: 1, series: [], overflowed: 0 }
+  aggregator.update('1', snapshotOf(requests, { dryRun: { 'deny denied': 2 } }))
+  aggregator.update('1', snapshotOf(requests, { dryRun: { 'deny denied': 3 } }))
+  aggregator.update('2', snapshotOf(requests, { dryRun: { 'deny denied': 1, 'allow allowed': 4 } }))
+  const identity = { ...identityOf({ app: 'edge' }, 'istio-system', 'edge'), principal: 'unknown' }
+  const { text } = createMetricsPage({ identity, aggregator, facts: () => FACTS })
+  assert.deepEqual(
+    (await text()).split('\n').filter((line) => line.startsWith('envoy_http_rbac')),
+    [
+      'envoy_http_rbac{authz_dry_run_action="deny",authz_dry_run_result="denied"} 4',
+      'envoy_http_rbac{authz_dry_run_action="allow",authz_dry_run_result="allowed"} 4',
+    ],
+  )
+})
