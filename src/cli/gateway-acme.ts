@@ -3,11 +3,15 @@ import { join } from 'node:path'
 import { createFileStorage } from '../certificates/acme/file-storage.ts'
 import type { DnsPublishing, Issuer } from '../certificates/acme/issuer.ts'
 import { AcmeManager, type AcmeManagerOptions } from '../certificates/acme/manager.ts'
+import { createLocalCopies } from '../certificates/acme/local-copies.ts'
+import { createRedisStorage } from '../certificates/acme/redis-storage.ts'
 import type { AcmeStorage } from '../certificates/acme/storage.ts'
+import { createRedisClient } from '../limits/redis/client.ts'
 import { systemTimers } from '../lib/timers.ts'
 import type { Redacted } from '../lib/redacted.ts'
 import type { Settings } from '../settings/load.ts'
 import { parseHostPort } from '../settings/values.ts'
+import { redisSettings } from './redis-settings.ts'
 
 const DNS_PORT = 53
 
@@ -23,7 +27,7 @@ export function createAcme(
   return new AcmeManager({
     ...deps,
     issuers,
-    storage: storageOf(settings),
+    storage: storageOf(settings, deps.log),
     timers: systemTimers(),
     now: Date.now,
     random: Math.random,
@@ -34,8 +38,16 @@ export function createAcme(
   })
 }
 
-function storageOf(settings: Settings): AcmeStorage {
-  return createFileStorage({ folder: join(settings.state, 'acme'), now: Date.now })
+function storageOf(settings: Settings, log: AcmeManagerOptions['log']): AcmeStorage {
+  const folder = join(settings.state, 'acme')
+  const redis = settings.acme.storage === 'files' ? null : redisSettings(settings)
+  if (redis === null) return createFileStorage({ folder, now: Date.now })
+  return createRedisStorage({
+    connect: () => createRedisClient(redis),
+    copies: createLocalCopies(join(folder, 'copies')),
+    now: Date.now,
+    log,
+  })
 }
 
 type WrittenIssuer = Settings['acme']['issuers'][string]

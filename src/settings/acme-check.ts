@@ -13,7 +13,8 @@ export interface Contradiction {
 
 type Acme = Static<typeof acmeSchema>
 
-export function contradictionsOf({ defaultIssuer, issuers }: Acme): Contradiction[] {
+/** @param hasRedis Whether there is a Redis to share. */
+export function contradictionsOf({ defaultIssuer, storage, issuers }: Acme, hasRedis: boolean): Contradiction[] {
   const found: Contradiction[] = []
   const add = (at: readonly string[], message: string, remedy?: string) => {
     found.push({ at: ['acme', ...at], message, ...(remedy === undefined ? {} : { remedy }) })
@@ -26,6 +27,8 @@ export function contradictionsOf({ defaultIssuer, issuers }: Acme): Contradictio
       near === undefined ? undefined : `Did you mean "${near}"?`,
     )
   }
+  if (storage === 'redis' && !hasRedis)
+    add(['storage'], 'there is no redis.url, nor redis.sentinels.', 'Set it, or use files.')
   for (const [name, { eab, dns }] of Object.entries(issuers)) {
     const at = (...rest: string[]) => ['issuers', name, ...rest]
     if (isTwice(eab.hmacKey, eab.hmacKeyFile)) add(at('eab', 'hmacKeyFile'), 'hmacKey is set, too: one of the two.')

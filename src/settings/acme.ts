@@ -106,6 +106,11 @@ export const acmeSchema = group(
       ['refuse', 'self-signed'],
       'refuse',
     ),
+    storage: choice(
+      'Where account keys, certificates and the budget are kept: `files` in the state folder are for a single gateway, `redis` is for any number; `auto` takes Redis where `redis.url` is set.',
+      ['auto', 'files', 'redis'],
+      'auto',
+    ),
     lockExpiry: duration(
       'A replica that has not been heard of for this long while it ordered a certificate is given up, and another one takes the order on.',
       30 * SECOND_MS,

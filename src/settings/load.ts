@@ -9,6 +9,7 @@ import { contradictionsOf } from './acme-check.ts'
 import { readEnvironment, SETTINGS_VARIABLE } from './environment.ts'
 import { type SettingsIssue, SettingsError } from './issue.ts'
 import { linesOf } from './lines.ts'
+import { hasRedis } from './redis.ts'
 import { type Override, type Pending, leaves, readSettings } from './read.ts'
 import type { WrittenSettings } from './schema.ts'
 
@@ -60,7 +61,7 @@ export async function loadSettings(flags: LoadFlags, host: LoadHost): Promise<Lo
   const { file, text } = readSettingsFile(flags, overrides.get('config'), host)
   const parsed = parse(text, file)
   const { value, issues } = readSettings({ document: parsed, overrides })
-  const contradictions = contradictionsOf(value.acme).map((found): Pending => ({
+  const contradictions = contradictionsOf(value.acme, hasRedis(value.redis)).map((found): Pending => ({
     severity: 'error',
     given: { kind: 'file' },
     path: found.at.join('.'),

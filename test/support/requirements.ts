@@ -28,7 +28,11 @@ export const REQUIREMENTS = [
   { command: 'pebble', debianPackage: 'pebble', neededBy: ['test/integration/acme'] },
   { command: 'pebble-challtestsrv', debianPackage: 'pebble', neededBy: ['test/integration/acme'] },
   { command: 'named', debianPackage: 'bind9', neededBy: ['test/integration/acme'] },
-  { command: 'redis-server', debianPackage: 'redis-server', neededBy: ['test/integration/limits/', 'conformance/'] },
+  {
+    command: 'redis-server',
+    debianPackage: 'redis-server',
+    neededBy: ['test/integration/limits/', 'test/integration/acme', 'conformance/'],
+  },
   { command: 'nginx', debianPackage: 'nginx-light', neededBy: ['test/integration/upstream-tls.test.ts'] },
   { command: 'curl', debianPackage: 'curl', neededBy: ['test/integration/egress-clients.test.ts'] },
   { command: 'git', debianPackage: 'git', neededBy: ['test/integration/egress-clients.test.ts'] },

@@ -79,6 +79,7 @@ export class Keeper {
   /** Another replica has the lock: not before this, in ms since 1970. */
   #heldUntil = 0
   #isRunning = false
+  #isOrdering = false
   #running: Promise<void> = Promise.resolve()
   #cancel: () => void = () => {}
   readonly #ending = new AbortController()
@@ -99,7 +100,7 @@ export class Keeper {
   status(): KeeperStatus {
     const { failures, error } = this.#attempts
     return {
-      nextAttemptAt: this.#isRunning ? null : this.#dueAt(),
+      nextAttemptAt: this.#isOrdering ? null : this.#dueAt(),
       lastError: failures === 0 ? null : error,
       failures,
     }
@@ -218,9 +219,11 @@ export class Keeper {
     }
     renew()
     const signal = AbortSignal.any([this.#ending.signal, lost.signal, AbortSignal.timeout(orderMs)])
+    this.#isOrdering = true
     try {
       await this.#order(hosts, lock, signal)
     } finally {
+      this.#isOrdering = false
       cancel()
     }
   }
