@@ -235,3 +235,30 @@ test('DOWNSTREAM_LOCAL_ADDRESS is the address that the client connected to', () 
   exchange.localAddress = '[::1]:8080'
   assert.equal(compiled.format(exchange), '[::1]:8080 8080')
 })
+
+test('what a client has shown in the TLS handshake is known, and empty without it', () => {
+  const compiled = compileFormat(
+    '%DOWNSTREAM_PEER_URI_SAN% %DOWNSTREAM_PEER_SUBJECT% %DOWNSTREAM_PEER_FINGERPRINT_256% %DOWNSTREAM_PEER_SERIAL%',
+    'log',
+    DEPS,
+  )
+  assert.ok(compiled.ok)
+  const exchange = makeExchange({})
+  assert.equal(compiled.format(exchange, 0), '- - - -')
+  exchange.clientCertificate = {
+    verified: true,
+    uris: ['spiffe://a/ns/b/sa/c', 'spiffe://a/ns/b/sa/d'],
+    dnsNames: [],
+    identity: null,
+    subject: 'CN=buyer',
+    issuer: 'CN=own',
+    sha256: '00ff',
+    sha1: '00',
+    serialNumber: '1a',
+    validFrom: 0,
+    validTo: 0,
+    encodedPem: '',
+    forwardedElement: '',
+  }
+  assert.equal(compiled.format(exchange, 0), 'spiffe://a/ns/b/sa/c,spiffe://a/ns/b/sa/d CN=buyer 00ff 1a')
+})
