@@ -4,6 +4,7 @@ import type { Cli } from './cli.ts'
 import { addAnalyze } from './commands/analyze.ts'
 import { addDashboard } from './commands/dashboard.ts'
 import { addDemo } from './commands/demo.ts'
+import { addEgress } from './commands/egress.ts'
 import { addExplain } from './commands/explain.ts'
 import { addCerts, addClusters, addListeners, addRoutes } from './commands/inspect.ts'
 import { addRun } from './commands/run.ts'
@@ -22,6 +23,7 @@ const COMMANDS = [
   addRoutes,
   addClusters,
   addCerts,
+  addEgress,
   addStatus,
   addDashboard,
   addVersion,

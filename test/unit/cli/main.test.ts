@@ -20,6 +20,7 @@ test('the commands are those of the contract', () => {
     'routes',
     'clusters',
     'certs',
+    'egress',
     'status',
     'dashboard',
     'version',

@@ -63,7 +63,9 @@ async function complaint(line: string): Promise<string | undefined> {
   let said = ''
   const output = { write: (part: string) => (said += part) }
   const program = buildProgram({ io: { stdout: output, stderr: output, env: {}, cwd: '/' }, exit: () => {} })
-  for (const command of program.commands) command.action(() => {})
+  for (const command of program.commands) {
+    for (const each of [command, ...command.commands]) each.action(() => {})
+  }
   try {
     await program.parseAsync([...words(line)], { from: 'user' })
     return undefined
