@@ -116,6 +116,7 @@ const SHOWN_HEADERS = [
   'x-envoy-attempt-count',
   'x-envoy-original-path',
   'x-canary',
+  'x-user',
 ]
 
 function say(response: ServerResponse, status: number, request: IncomingMessage, facts: object): void {
