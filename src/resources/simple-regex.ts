@@ -19,5 +19,5 @@ const SIMPLE = new RegExp(String.raw`^\^?${SEQUENCE}(?:\|${SEQUENCE})*\$?$`)
 export function groupsOfSimpleRegex(pattern: string): number | undefined {
   if (pattern.length > MAX_PATTERN_LENGTH || !SIMPLE.test(pattern)) return undefined
   if (!pattern.includes('(')) return 0
-  return pattern.replaceAll(/\\./g, '').match(/\((?!\?)/g)?.length ?? 0
+  return pattern.replaceAll(/\\./g, 'x').match(/\((?!\?)/g)?.length ?? 0
 }

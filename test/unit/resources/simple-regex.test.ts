@@ -10,6 +10,7 @@ const cases: Record<string, number | undefined> = {
   '/v(1|2)/(.*)': 2,
   '(?:a|b)+?/x': 0,
   '\\(a\\)|(b)': 1,
+  '(\\.?)': 1,
   '[a-zA-Z0-9_-]*': 0,
   '': undefined,
   '*': undefined,
