@@ -21,6 +21,8 @@ export interface WorkerState {
   /** Generation that the worker serves; 0: none yet. */
   readonly generation: number
   readonly restarts: number
+  /** Why it could not apply an update, of which it may serve a part; null: nothing of the kind. */
+  readonly problem: string | null
 }
 
 /** One listener as a worker has it. */

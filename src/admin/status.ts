@@ -58,7 +58,7 @@ export function statusView(model: AdminModel): StatusView {
     configuration: text,
     inStep:
       number > 0 &&
-      workers.every(({ generation }) => generation === number) &&
+      workers.every(({ generation, problem }) => generation === number && problem === null) &&
       sources.every(({ error }) => error === null) &&
       listenersDown.length === 0 &&
       policies.every(({ state }) => state !== 'failed'),

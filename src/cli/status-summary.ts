@@ -37,6 +37,9 @@ export function summariseStatus(body: unknown): StatusSummary {
       text(restarts),
     ]),
     trouble: [
+      ...itemsOf(status.workers)
+        .filter(({ problem }) => typeof problem === 'string')
+        .map(({ id, problem }) => `worker ${text(id)} could not apply an update: ${text(problem)}`),
       ...itemsOf(status.sources)
         .filter(({ error }) => typeof error === 'string')
         .map(({ name, error }) => `${text(name)} cannot be read: ${text(error)}`),

@@ -31,6 +31,8 @@ export interface WorkerState {
   /** Generation that the worker serves; 0: none yet. */
   readonly generation: number
   readonly restarts: number
+  /** Why the worker could not apply an update: it may serve a part of it; null: nothing of the kind. */
+  readonly problem: string | null
 }
 
 export interface PoolOptions {
@@ -62,6 +64,10 @@ interface Slot {
   generation: number
   /** Newest generation that the worker has answered to, applied or not. */
   answered: number
+  /** Why it could not apply an update, since it was started. */
+  problem: string | null
+  /** It was told to end. */
+  isLeaving: boolean
   listeners: readonly ListenerState[]
   /** Generation that the worker's security policies came with, and what it found out about them; null: nothing yet. */
   policiesSince: number
@@ -96,6 +102,8 @@ export class WorkerPool {
       failures: 0,
       generation: 0,
       answered: 0,
+      problem: null,
+      isLeaving: false,
       listeners: [],
       policiesSince: 0,
       proofs: null,
@@ -106,11 +114,12 @@ export class WorkerPool {
   }
 
   states(): WorkerState[] {
-    return this.#slots.map(({ id, child, generation, restarts }) => ({
+    return this.#slots.map(({ id, child, generation, restarts, problem }) => ({
       id,
       pid: child?.pid ?? null,
       generation,
       restarts,
+      problem,
     }))
   }
 
@@ -271,12 +280,29 @@ export class WorkerPool {
       for (const { generation, reject } of this.#waiting) {
         if (generation === message.generation) reject(new Error(`worker ${slot.id}: ${message.reason}`))
       }
+      slot.problem = message.reason
+      this.#replace(slot)
     } else {
       slot.generation = message.generation
       slot.listeners = message.listeners
+      // There is a sound one now.
+      for (const other of this.#slots) this.#replace(other)
       if (message.listeners.some(({ error }) => error !== null)) this.#reopenLater(slot)
     }
     this.#settle()
+  }
+
+  /**
+   * A worker that could not apply an update may serve half of it. It finishes what it has, and another begins with all
+   * of the plan: unless there is no sound worker beside it to serve meanwhile, as when the fault is in the plan itself.
+   */
+  #replace(slot: Slot): void {
+    const { child, isLeaving, problem } = slot
+    const hasNeighbour = this.#slots.some((other) => other !== slot && other.child !== null && other.problem === null)
+    if (problem === null || isLeaving || !hasNeighbour || child === null || this.#ending) return
+    slot.isLeaving = true
+    this.#options.log.error({ worker: slot.id, problem }, 'worker could not apply an update; it is replaced')
+    tell(child, { type: 'drain' })
   }
 
   /** Another program may have taken a port while it was nobody's: when a worker dies, for example. */
@@ -294,6 +320,8 @@ export class WorkerPool {
     slot.child = null
     slot.generation = 0
     slot.answered = 0
+    slot.problem = null
+    slot.isLeaving = false
     slot.listeners = []
     slot.proofs = null
     this.#settle()

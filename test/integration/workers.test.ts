@@ -1,5 +1,6 @@
 /** Worker processes: they share ports, are replaced, drain and end. */
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { Agent, type IncomingMessage, request } from 'node:http'
@@ -7,7 +8,12 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test, type TestContext } from 'node:test'
-import { ask, eventually, GATEWAY, routes, service, startUpstream } from '../support/live.ts'
+import { createLogger } from '../../src/observability/logger.ts'
+import { createMetricsAggregator } from '../../src/observability/metrics-aggregator.ts'
+import type { ApplyMessage } from '../../src/workers/messages.ts'
+import { WorkerPool } from '../../src/workers/pool.ts'
+import { ask, DATA_PLANE_SETTINGS, eventually, GATEWAY, routes, service, startUpstream } from '../support/live.ts'
+import { meshPlan } from '../support/mesh-plan.ts'
 import {
   answering,
   createWorkspace,
@@ -206,6 +212,53 @@ test('a port that another program took while its worker was dead is opened once 
   thief.close()
   await eventually(async () => assert.equal((await ask({ port })).body, 'one'), 10_000)
   assert.equal((await gateway.status()).inStep, true)
+})
+
+test('a worker that could not apply an update is replaced while another serves, and says why otherwise', async (context) => {
+  const good: ApplyMessage = {
+    type: 'apply',
+    update: { set: [['mesh', JSON.stringify(meshPlan())]], remove: [] },
+    generation: 1,
+    generationText: '1-good',
+    bindings: {},
+  }
+  const bad = { ...good, generation: 2, update: { set: [['cluster/x', '{']] as const, remove: [] } }
+  let current: ApplyMessage = good
+  const pool = new WorkerPool({
+    count: 2,
+    settings: DATA_PLANE_SETTINGS,
+    log: createLogger({ level: 'silent' }),
+    current: () => current,
+    metrics: createMetricsAggregator({ now: Date.now }),
+    keySets: { all: () => [], newer: () => Promise.resolve(null) },
+    identity: () => null,
+    ticketKeys: () => ({ current: randomBytes(80), previous: null }),
+    challenges: () => [],
+  })
+  context.after(() => pool.kill())
+  const states = () => pool.states().map(({ generation, problem }) => [generation, problem])
+  await eventually(() =>
+    assert.deepEqual(states(), [
+      [1, null],
+      [1, null],
+    ]),
+  )
+  const pids = pool.states().map(({ pid }) => pid)
+  current = { ...good, generation: 2 }
+  await assert.rejects(pool.apply(bad), /worker \d: .*JSON/)
+  // Both could not: the first ends while the other serves, and the other when the first is whole again.
+  await eventually(() => {
+    assert.deepEqual(states(), [
+      [2, null],
+      [2, null],
+    ])
+    assert.ok(pool.states().every(({ pid }) => pid !== null && !pids.includes(pid)))
+  })
+  // Where the fault is in the plan, one stays that serves what it can.
+  current = { ...bad, generation: 3 }
+  await assert.rejects(pool.apply(current), /JSON/)
+  await eventually(() => assert.ok(pool.states().every(({ problem }) => problem !== null && /JSON/.test(problem))))
+  assert.ok(pool.states().some(({ generation }) => generation === 2))
 })
 
 test('SIGTERM: what is in flight finishes, nothing new is accepted, and the exit code is 0', async (context) => {

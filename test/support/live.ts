@@ -41,6 +41,32 @@ export interface LiveOptions {
   readonly resolve?: Resolve
 }
 
+/** Of a data plane on loopback. */
+export const DATA_PLANE_SETTINGS: DataPlaneSettings = {
+  limits: {
+    maxHeaders: 100,
+    ownAddress: '192.0.2.1',
+    maxHeadBytes: 60 * 1024,
+    headersTimeoutMs: 60_000,
+    requestTimeoutMs: 0,
+    idleTimeoutMs: 60_000,
+    maxConnections: 0,
+    http2: { maxConcurrentStreams: 100, streamWindowBytes: 256 * 1024, resetsPerSecond: 50 },
+  },
+  dnsRefreshMs: 60_000,
+  generationHeader: null,
+  misdirectedStatus: 421,
+  drainMs: 2000,
+  maxSeries: 600,
+  seriesIdleMs: null,
+  logLevel: 'silent',
+  redis: null,
+  rateLimits: { maxBuckets: 100_000 },
+  policies: { staleKeysMaxAgeMs: 3_600_000, keySetFolder: null },
+  egress: null,
+  ordersCertificates: false,
+}
+
 export async function startGateway(
   yaml: string,
   { mesh = {}, settings = {}, compile = {}, resolve }: LiveOptions = {},
@@ -49,35 +75,7 @@ export async function startGateway(
   const options: CompileOptions = { ...defaults, ...compile, mesh: { ...defaults.mesh, ...mesh } }
   const compiler = createCompiler(options)
   const store = createResourceStore()
-  const plane = new DataPlane(
-    {
-      limits: {
-        maxHeaders: 100,
-        ownAddress: '192.0.2.1',
-        maxHeadBytes: 60 * 1024,
-        headersTimeoutMs: 60_000,
-        requestTimeoutMs: 0,
-        idleTimeoutMs: 60_000,
-        maxConnections: 0,
-        http2: { maxConcurrentStreams: 100, streamWindowBytes: 256 * 1024, resetsPerSecond: 50 },
-      },
-      dnsRefreshMs: 60_000,
-      generationHeader: null,
-      misdirectedStatus: 421,
-      drainMs: 2000,
-      maxSeries: 600,
-      seriesIdleMs: null,
-      logLevel: 'silent',
-      redis: null,
-      rateLimits: { maxBuckets: 100_000 },
-      policies: { staleKeysMaxAgeMs: 3_600_000, keySetFolder: null },
-      egress: null,
-      ordersCertificates: false,
-      ...settings,
-    },
-    createLogger({ level: 'silent' }),
-    resolve,
-  )
+  const plane = new DataPlane({ ...DATA_PLANE_SETTINGS, ...settings }, createLogger({ level: 'silent' }), resolve)
   const listen = [80, 443, 8080, 8443].map((port) => ({ port, host: '127.0.0.1', localPort: 0 }))
   const bindings = new Bindings({ listen, address: '127.0.0.1', bindsLowPorts: true })
   let parts: Parts = new Map()

@@ -165,8 +165,8 @@ export function makeModel(changes: Partial<AdminModel> = {}): TestModel {
     problems: () => PROBLEMS,
     sources: () => [{ name: 'https://user:hunter2@config.test/', objects: 9, readAt: 0, error: null }],
     workers: () => [
-      { id: 1, pid: 100, generation: 7, restarts: 0 },
-      { id: 2, pid: 101, generation: 7, restarts: 1 },
+      { id: 1, pid: 100, generation: 7, restarts: 0, problem: null },
+      { id: 2, pid: 101, generation: 7, restarts: 1, problem: null },
     ],
     policies: () => [
       {

@@ -306,7 +306,11 @@ test('/status names rejected objects with their problems, and what is not in ste
 const steps: Record<string, { changes: Partial<AdminModel>; inStep: boolean }> = {
   'all workers, sources and listeners are': { changes: {}, inStep: true },
   'a worker that is behind is not': {
-    changes: { workers: () => [{ id: 1, pid: 1, generation: 6, restarts: 0 }] },
+    changes: { workers: () => [{ id: 1, pid: 1, generation: 6, restarts: 0, problem: null }] },
+    inStep: false,
+  },
+  'a worker that serves half of an update is not': {
+    changes: { workers: () => [{ id: 1, pid: 1, generation: 7, restarts: 0, problem: 'no JSON' }] },
     inStep: false,
   },
   'a source that could not be read is not': {
