@@ -9,6 +9,7 @@ import { TicketKeyRing } from '../certificates/ticket-keys.ts'
 import { createCompiler } from '../compile/compile.ts'
 import { EGRESS_LISTENER } from '../compile/egress/egress.ts'
 import { systemTimers } from '../lib/timers.ts'
+import type { ProxyProtocolSettings } from '../listeners/proxied-clients.ts'
 import { type CertificateExpiry, createExpiryReader } from '../observability/certificate-expiry.ts'
 import { createHealth } from '../observability/health.ts'
 import { createLogger, type Logger } from '../observability/logger.ts'
@@ -267,6 +268,13 @@ async function startGateway(
   }
 }
 
+/** Null: no connection begins with a PROXY header. */
+function proxyProtocolOf({ downstream, mesh }: Settings): ProxyProtocolSettings | null {
+  const { ports, trustedSources } = downstream.proxyProtocol
+  if (mesh.defaultConfig.gatewayTopology.proxyProtocol !== null) return { ports: null, trustedSources }
+  return ports.length === 0 ? null : { ports, trustedSources }
+}
+
 function dataPlaneSettings(settings: Settings): DataPlaneSettings {
   const { downstream, metrics, mesh, egress } = settings
   return {
@@ -284,6 +292,7 @@ function dataPlaneSettings(settings: Settings): DataPlaneSettings {
         resetsPerSecond: downstream.http2ResetsPerSecond,
       },
     },
+    proxyProtocol: proxyProtocolOf(settings),
     dnsRefreshMs: mesh.dnsRefreshRate,
     misdirectedStatus: downstream.misdirected === 'NOT_FOUND' ? 404 : 421,
     generationHeader: settings.generationHeader?.toLowerCase() ?? null,

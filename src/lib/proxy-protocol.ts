@@ -66,12 +66,14 @@ export function takeProxyHeader(
   done: (result: { readonly addresses: ProxiedAddresses | null } | { readonly reason: string }) => void,
 ): void {
   let bytes: Buffer = Buffer.alloc(0)
-  const finish = (result: Parameters<typeof done>[0]) => {
+  const finish = (result: Parameters<typeof done>[0], rest: Buffer | null = null) => {
     clearTimeout(timer)
     socket.off('data', onData)
     socket.off('end', onClosed)
     socket.off('close', onClosed)
     socket.pause()
+    // Only now: while somebody listens, what is put back comes at once.
+    if (rest !== null) socket.unshift(rest)
     done(result)
   }
   const onData = (segment: Buffer) => {
@@ -79,8 +81,7 @@ export function takeProxyHeader(
     const state = readProxyHeader(bytes)
     if (state.kind === 'more') return
     if (state.kind === 'invalid') return finish({ reason: state.reason })
-    if (bytes.length > state.length) socket.unshift(bytes.subarray(state.length))
-    finish({ addresses: state.addresses })
+    finish({ addresses: state.addresses }, bytes.length > state.length ? bytes.subarray(state.length) : null)
   }
   const onClosed = () => finish({ reason: 'the connection ended in its PROXY header' })
   const timer = setTimeout(() => {

@@ -6,12 +6,14 @@ import type { Socket } from 'node:net'
 import type { ChallengeTable } from '../certificates/acme/challenge-table.ts'
 import type { TcpListenerPlan, TlsListenerPlan } from '../plan/listener.ts'
 import type { TcpRoutePlan } from '../plan/tcp.ts'
+import type { ClientCertificate } from '../exchange/client-certificate.ts'
 import { Acceptor } from './acceptor.ts'
 import { connectionFacts } from './connection-facts.ts'
 import { type Http1Limits, Http1Server } from './http1-server.ts'
 import { detectHttp2 } from './http2/preface.ts'
 import { type Http2Deps, type Http2Limits, Http2Server } from './http2/server.ts'
 import { ListenerState } from './listener-state.ts'
+import { ProxiedClients, type ProxyProtocolSettings } from './proxied-clients.ts'
 import { type TcpDeps, TcpServer } from './tcp-server.ts'
 import type { HandshakeOptions } from './tls-server.ts'
 import { type TlsHandlers, TlsTerminator } from './tls-terminator.ts'
@@ -26,6 +28,8 @@ export interface DownstreamLimits extends Http1Limits {
 /** What a listener needs from the rest of a worker. */
 export interface ListenerDeps extends Http2Deps, TcpDeps {
   readonly limits: DownstreamLimits
+  /** Absent: no connection begins with a PROXY header. */
+  readonly proxyProtocol?: ProxyProtocolSettings | null
   /** Answered in TLS handshakes; null: this gateway orders no certificates. */
   readonly challenges: ChallengeTable | null
 }
@@ -59,14 +63,22 @@ export class Listener {
     const http2 = new Http2Server(state, deps)
     const tcp = new TcpServer(state, deps)
     const { maxConnections, headersTimeoutMs } = deps.limits
+    const proxied = proxiedClients(port, deps.proxyProtocol ?? null)
+    const factsOf = (socket: Socket, certificate: ClientCertificate | null = null) =>
+      connectionFacts(socket, certificate, proxied?.of(socket) ?? null)
+    const accept = (allowHalfOpen: boolean, take: (socket: Socket) => void) =>
+      new Acceptor({ maxConnections, allowHalfOpen }, (socket) => {
+        if (proxied === null) take(socket)
+        else proxied.admit(socket, take)
+      })
     this.#state = state
     this.#http1 = http1
     this.#http2 = http2
     if (route === 'tcp') {
       const facts = state.facts(false, '')
       this.#tls = null
-      this.#acceptor = new Acceptor({ maxConnections, allowHalfOpen: true }, (socket) => {
-        tcp.take({ socket, connection: connectionFacts(socket), facts, route: this.#tcpRoute })
+      this.#acceptor = accept(true, (socket) => {
+        tcp.take({ socket, connection: factsOf(socket), facts, route: this.#tcpRoute })
       })
     } else if ('tls' in route) {
       const options = { ...route.tls, alpn: ['h2', 'http/1.1'] }
@@ -74,32 +86,32 @@ export class Listener {
       const handlers: TlsHandlers = {
         onSecure: ({ socket, server, clientCertificate }) => {
           const { plan } = server
-          const connection = connectionFacts(socket, clientCertificate)
+          const connection = factsOf(socket, clientCertificate)
           const misdirects = (host: string) => terminator.misdirects(host, server)
           const facts = state.facts(true, plan.routeTable, misdirects)
           if (plan.tcp !== undefined) tcp.take({ socket, connection, facts, route: plan.tcp })
           else (socket.alpnProtocol === 'h2' ? http2 : http1).take(socket, connection, facts)
         },
         onPassed: (socket, { route: passed, alpn }, serverName) => {
-          const connection = connectionFacts(socket)
+          const connection = factsOf(socket)
           // What only the mesh's own clients may ask for is guarded by the workload that their TLS ends at.
           const guarded = alpn === undefined
           tcp.take({ socket, connection, facts: undecrypted, route: passed, serverName, guarded })
         },
         onUnknown: (socket, serverName) => {
-          tcp.refuse(socket, connectionFacts(socket), undecrypted, serverName)
+          tcp.refuse(socket, factsOf(socket), undecrypted, serverName)
         },
       }
       const terminator = new TlsTerminator(options, handlers, deps.challenges)
       this.#tls = terminator
-      this.#acceptor = new Acceptor({ maxConnections, allowHalfOpen: false }, (socket) => {
+      this.#acceptor = accept(false, (socket) => {
         terminator.take(socket)
       })
     } else {
       const facts = state.facts(false, route.table)
       this.#tls = null
-      this.#acceptor = new Acceptor({ maxConnections, allowHalfOpen: true }, (socket: Socket) => {
-        const connection = connectionFacts(socket)
+      this.#acceptor = accept(true, (socket) => {
+        const connection = factsOf(socket)
         // A forward proxy's clients speak HTTP/1.1.
         if (deps.connect !== undefined) {
           http1.take(socket, connection, facts)
@@ -151,4 +163,9 @@ export class Listener {
     this.#tls?.close()
     this.#acceptor.destroyConnections()
   }
+}
+
+function proxiedClients(port: number, settings: ProxyProtocolSettings | null): ProxiedClients | null {
+  if (settings === null || (settings.ports !== null && !settings.ports.includes(port))) return null
+  return new ProxiedClients(settings)
 }

@@ -22,7 +22,9 @@ const gatewayTopology = group('What stands in front of this gateway.', {
     ['UNDEFINED', 'SANITIZE', 'FORWARD_ONLY', 'APPEND_FORWARD', 'SANITIZE_SET', 'ALWAYS_FORWARD_ONLY'],
     'SANITIZE_SET',
   ),
-  proxyProtocol: message('Given (`{}`): every connection has to begin with a PROXY protocol header.', later),
+  proxyProtocol: message(
+    'Given (`{}`): every connection has to begin with a PROXY protocol header, version 1 or 2; see `downstream.proxyProtocol` for single ports and sources.',
+  ),
 })
 
 const proxyHeaders = group(

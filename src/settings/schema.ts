@@ -22,7 +22,15 @@ import { egressSchema } from './egress.ts'
 import { identitySchema } from './identity.ts'
 import { meshSchema } from './mesh.ts'
 import { redisSchema } from './redis.ts'
-import { flagOrAuto, headerNameOrOff, listenAddress, portBindings, workerCount } from './special.ts'
+import {
+  addressBlocks,
+  flagOrAuto,
+  headerNameOrOff,
+  listenAddress,
+  portBindings,
+  ports,
+  workerCount,
+} from './special.ts'
 
 /** Most worker processes: far beyond what one machine has cores for. */
 const MOST_WORKERS = 256
@@ -71,6 +79,14 @@ const downstream = group('Limits on what clients may send and how long they may 
     ['MISDIRECTED', 'NOT_FOUND'],
     'MISDIRECTED',
   ),
+  proxyProtocol: group('Clients behind a load balancer that writes PROXY protocol headers.', {
+    ports: ports(
+      'Ports of Gateway servers whose connections have to begin with a PROXY header, version 1 or 2; those without are closed. All ports where `mesh.defaultConfig.gatewayTopology.proxyProtocol` is given.',
+    ),
+    trustedSources: addressBlocks(
+      'Where such connections come from. Those from elsewhere are taken as they are, and a PROXY header in front of them is not believed. Empty: from everywhere.',
+    ),
+  }),
   maxConnections: wholeOrOff('Open connections of one worker on one listener; more are accepted and closed at once.', {
     least: 1,
     most: 1_000_000,

@@ -1,5 +1,6 @@
 /** The fields of the settings that have a form of their own: addresses, port bindings, `auto`, URLs with passwords. */
 import { parseDuration } from '../lib/duration.ts'
+import { isCIDR } from '../lib/names.ts'
 import { Redacted } from '../lib/redacted.ts'
 import { type Field, type Options, code, field, isOff, isRecord } from './fields.ts'
 import {
@@ -212,6 +213,41 @@ export function addresses(description: string, defaultPort: number, options?: Op
         const read = typeof item === 'string' ? readAddress(item, defaultPort) : null
         return read === null ? fail(expected) : ok(read)
       }, expected),
+      default: [],
+      defaultText: '`[]`',
+      description,
+      expected,
+    },
+    options,
+  )
+}
+
+/** A list of ports. */
+export function ports(description: string, options?: Options): Field<readonly number[]> {
+  const expected = 'a list of ports, 1 to 65535'
+  return field<readonly number[]>(
+    { type: 'array', items: { type: 'integer' }, default: [] },
+    {
+      read: readList((item) => {
+        const port = Number(item)
+        return Number.isInteger(port) && port >= 1 && port <= 65_535 ? ok(port) : fail(expected)
+      }, expected),
+      default: [],
+      defaultText: '`[]`',
+      description,
+      expected,
+    },
+    options,
+  )
+}
+
+/** A list of IP addresses and blocks of them. */
+export function addressBlocks(description: string, options?: Options): Field<readonly string[]> {
+  const expected = 'a list of addresses or ADDRESS/BITS'
+  return field<readonly string[]>(
+    { type: 'array', items: { type: 'string' }, default: [] },
+    {
+      read: readList((item) => (typeof item === 'string' && isCIDR(item) ? ok(item) : fail(expected)), expected),
       default: [],
       defaultText: '`[]`',
       description,

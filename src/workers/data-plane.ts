@@ -228,6 +228,7 @@ export class DataPlane {
       limits: settings.limits,
       challenges: this.#challenges,
       http2Counters: this.#http2Counters,
+      proxyProtocol: settings.proxyProtocol ?? null,
       epoch: () => this.#epoch!,
       serve: (exchange) => {
         this.#serve(exchange)

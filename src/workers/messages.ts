@@ -3,6 +3,7 @@ import type { ChallengeAnswer } from '../certificates/acme/challenge-answer.ts'
 import type { MeshCertificate } from '../certificates/mesh-identity.ts'
 import type { TicketKeys } from '../certificates/ticket-keys.ts'
 import type { EgressSettings } from '../egress/proxy.ts'
+import type { ProxyProtocolSettings } from '../listeners/proxied-clients.ts'
 import type { DownstreamLimits } from '../listeners/listener.ts'
 import type { RedisSettings } from '../limits/redis/settings.ts'
 import type { LogLevel } from '../observability/logger.ts'
@@ -21,6 +22,8 @@ export interface Binding {
 
 /** Settings of the data plane that do not change while it runs. */
 export interface DataPlaneSettings {
+  /** Which connections have to begin with a PROXY header; absent: none. */
+  readonly proxyProtocol?: ProxyProtocolSettings | null
   readonly limits: DownstreamLimits
   readonly dnsRefreshMs: number
   /** Lower case, or null. */

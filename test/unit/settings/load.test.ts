@@ -50,6 +50,7 @@ test('without flags, variables and file every setting has its default', async ()
       http2ResetsPerSecond: 50,
       http10: false,
       misdirected: 'MISDIRECTED',
+      proxyProtocol: { ports: [], trustedSources: [] },
       maxConnections: null,
     },
   }
