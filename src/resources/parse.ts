@@ -5,6 +5,7 @@
 import { Compile } from 'typebox/compile'
 import { isDNSLabel, isFQDN } from '../lib/names.ts'
 import type { Problem } from '../plan/problem.ts'
+import { readEnvoyFilter } from './envoy-filter.ts'
 import { createFindings, type Findings } from './findings.ts'
 import { parseMetadata } from './metadata.ts'
 import { type KindEntry, lookUpKind } from './registry.ts'
@@ -50,9 +51,14 @@ export function parseObject(value: unknown): ParseResult {
       return { problems: [] }
     case 'without-effect': {
       const findings = createFindings({ kind, metadata: nameOf(value) })
-      findings.warning('kind/no-effect', '', `${kind} has no effect here`, {
-        remedy: 'This gateway is not Envoy; it reads the other kinds of Istio.',
-      })
+      const { policy, notes } = kind === 'EnvoyFilter' ? readEnvoyFilter(value) : { policy: null, notes: [] }
+      const remedies = [
+        ...(policy === null
+          ? ['This gateway is not Envoy; it reads the other kinds of Istio.']
+          : [`Its local rate limit is this RateLimitPolicy: ${JSON.stringify(policy)}`]),
+        ...notes.map((note) => `Note: ${note}.`),
+      ]
+      findings.warning('kind/no-effect', '', `${kind} has no effect here`, { remedy: remedies.join(' ') })
       return { problems: findings.problems }
     }
     case 'unknown-version':

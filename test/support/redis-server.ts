@@ -1,7 +1,7 @@
 /** Redis servers of a test's own: on loopback, in a folder of their own, keeping nothing. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,6 +15,8 @@ export class RedisServer {
   readonly port: number
   readonly #args: readonly string[]
   readonly #folder = mkdtempSync(join(tmpdir(), 'redis-'))
+  /** A file of settings, in the place of arguments; null: none. */
+  #file: string | null = null
   #process: ChildProcess | null = null
   #client: Redis | null = null
 
@@ -37,6 +39,23 @@ export class RedisServer {
     }
   }
 
+  /** A sentinel that watches the primary on `port` as `mymaster`, and needs nobody else to decide. */
+  static async startSentinel(port: number): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), ['--sentinel'])
+    const lines = [
+      `port ${server.port}`,
+      'bind 127.0.0.1',
+      `dir ${server.#folder}`,
+      `sentinel monitor mymaster 127.0.0.1 ${port} 1`,
+      'sentinel down-after-milliseconds mymaster 500',
+      'sentinel failover-timeout mymaster 3000',
+    ]
+    // A sentinel writes what it learns into its file.
+    server.#file = join(server.#folder, 'sentinel.conf')
+    writeFileSync(server.#file, `${lines.join('\n')}\n`)
+    return server.run()
+  }
+
   get url(): string {
     return `redis://127.0.0.1:${this.port}`
   }
@@ -56,8 +75,21 @@ export class RedisServer {
   async run(args: readonly string[] = [], waits = true): Promise<this> {
     const child = spawn(
       'redis-server',
-      // One argument or two of each option: what comes later wins.
-      ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--dir', this.#folder, ...this.#args, ...args],
+      this.#file === null
+        ? // What comes later wins.
+          [
+            '--port',
+            String(this.port),
+            '--bind',
+            '127.0.0.1',
+            '--save',
+            '',
+            '--dir',
+            this.#folder,
+            ...this.#args,
+            ...args,
+          ]
+        : [this.#file, ...this.#args],
       { stdio: 'ignore' },
     )
     this.#process = child
