@@ -301,6 +301,10 @@ function dataPlaneSettings(settings: Settings): DataPlaneSettings {
     seriesIdleMs: metrics.idleExpiry,
     logLevel: settings.logLevel,
     redis: redisSettings(settings),
+    overload: {
+      maxActiveRequests: settings.overload.maxActiveRequests ?? 0,
+      maxEventLoopDelayMs: settings.overload.maxEventLoopDelay ?? 0,
+    },
     rateLimits: { maxBuckets: settings.rateLimits.maxBuckets },
     ordersCertificates: Object.keys(settings.acme.issuers).length > 0,
     policies: policiesSettings(settings),

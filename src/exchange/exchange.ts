@@ -182,6 +182,8 @@ export class Exchange {
   onClientGone: ((flag: string, details: string) => void) | null = null
   /** Set by the explicit forward proxy. Null: it came another way. */
   egress: EgressFacts | null = null
+  /** It is one of the requests that the gateway's own load is measured by. */
+  countsAsActive = false
   /** Set once the exchange was logged and counted. */
   finished = false
 

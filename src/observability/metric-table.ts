@@ -196,6 +196,12 @@ export const METRICS = {
     type: 'counter',
     help: 'Times that the store of the rate limits failed for a rule, by reason.',
   },
+  sluice_overload_shed_total: {
+    labels: ['reason'],
+    bound: 'one a reason: active_requests, event_loop_delay',
+    type: 'counter',
+    help: 'Requests that were refused because a worker had too much to do, by reason.',
+  },
   sluice_access_log_dropped_total: {
     ...SINGLE,
     type: 'counter',

@@ -35,6 +35,8 @@ export interface MetricsTotals {
   readonly upstream: UpstreamTotals
   readonly rateLimits: RateLimitTotals
   readonly dryRun: Readonly<Record<string, number>>
+  /** By reason. */
+  readonly shed: Readonly<Record<string, number>>
   /** Null: no worker has a forward proxy. */
   readonly egress: EgressSnapshot | null
   readonly tcp: readonly TcpSeries[]
@@ -91,6 +93,7 @@ class Aggregator implements MetricsAggregator {
   readonly #rateLimits = new RateLimitCounts()
   /** Bound: two actions with two results. */
   readonly #dryRun: Record<string, number> = {}
+  readonly #shed: Record<string, number> = {}
   /** By reason; bound: the reasons are fixed in the code. */
   readonly #denied: Record<string, number> = {}
   readonly #tcp = new TcpCounts()
@@ -121,6 +124,7 @@ class Aggregator implements MetricsAggregator {
       snapshot.accessLogDropped - (snapshot.accessLogDropped < droppedBefore ? 0 : droppedBefore)
     if (snapshot.upstream !== undefined) this.#upstream.add(snapshot.upstream, last?.snapshot.upstream)
     if (snapshot.dryRun !== undefined) addNews(this.#dryRun, snapshot.dryRun, last?.snapshot.dryRun)
+    addNews(this.#shed, snapshot.shed ?? {}, last?.snapshot.shed)
     if (snapshot.rateLimits !== undefined) this.#rateLimits.add(snapshot.rateLimits, last?.snapshot.rateLimits)
     if (snapshot.http2 !== undefined) addNews(this.#http2, snapshot.http2, last?.snapshot.http2)
     if (snapshot.egress !== undefined) addNews(this.#denied, snapshot.egress.denied, last?.snapshot.egress?.denied)
@@ -151,6 +155,7 @@ class Aggregator implements MetricsAggregator {
       upstreamConnections,
       upstream: this.#upstream.totals([...this.#workers.values()].flatMap(({ snapshot }) => snapshot.upstream ?? [])),
       dryRun: { ...this.#dryRun },
+      shed: this.#shed,
       rateLimits: this.#rateLimits.totals(
         [...this.#workers.values()].flatMap(({ snapshot }) => snapshot.rateLimits ?? []),
       ),

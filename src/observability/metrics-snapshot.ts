@@ -100,6 +100,8 @@ export interface MetricsSnapshot extends RequestSnapshot {
   readonly rateLimits?: RateLimitSnapshot
   /** What policies on trial would have done, by `ACTION RESULT` (`deny denied`). */
   readonly dryRun?: Readonly<Record<string, number>>
+  /** Requests that were refused because the gateway had too much to do, by reason. */
+  readonly shed?: Readonly<Record<string, number>>
   /** Absent: it has no forward proxy. */
   readonly egress?: EgressSnapshot
   readonly tcp?: readonly TcpSeries[]

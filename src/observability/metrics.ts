@@ -180,6 +180,7 @@ const SAMPLES: Readonly<Record<MetricName, (scrape: Scrape) => readonly Sample[]
   sluice_rate_limit_store_duration_seconds: ({ totals: { rateLimits } }) =>
     rateLimits.workersWithStore === 0 ? [] : storeDurations(rateLimits),
   sluice_rate_limit_store_errors_total: ({ totals }) => labelled('reason', totals.rateLimits.storeErrors),
+  sluice_overload_shed_total: ({ totals }) => labelled('reason', totals.shed),
   sluice_access_log_dropped_total: ({ totals }) => single(totals.accessLogDropped),
   sluice_metrics_overflow_total: ({ totals }) => single(totals.overflowed),
 

@@ -126,6 +126,20 @@ const metrics = group('Bounds on the metrics page.', {
   }),
 })
 
+const overload = group(
+  'What is refused (503, flag `OM`, `retry-after: 1`) so that the gateway itself stays able to work. Health checks and the admin API never are. See [rate-limits.md](rate-limits.md#overload).',
+  {
+    maxActiveRequests: wholeOrOff('Requests that one worker serves at a time on one listener.', {
+      least: 1,
+      most: 1_000_000,
+    }),
+    maxEventLoopDelay: durationOrOff(
+      'While the event loop of a worker is later than this, it sheds a share of its requests: the more the later it is, up to 95 of 100. 100ms and more are sensible values.',
+      { ms: null, text: 'off' },
+    ),
+  },
+)
+
 const rateLimits = group('Counting for RateLimitPolicies.', {
   maxBuckets: whole(
     'Buckets (different values of its `key`) that one rule counts in the memory of one worker. Beyond that the one that would end first makes room, and begins anew when it is asked for. A bucket takes about 150 bytes, with `window: sliding` up to 2 KiB.',
@@ -192,6 +206,7 @@ export const settingsSchema = group('Everything that is not a resource.', {
   upstream,
   jwt,
   metrics,
+  overload,
   rateLimits,
   redis: redisSchema,
   acme: acmeSchema,

@@ -20,6 +20,7 @@ import { sendLocalReply } from '../forwarding/reply.ts'
 import { createHttp2Counters } from '../listeners/http2/flood-guard.ts'
 import { Listener, type ListenerDeps, type ListenerOptions } from '../listeners/listener.ts'
 import type { HandshakeOptions } from '../listeners/tls-server.ts'
+import { Overload } from '../listeners/overload.ts'
 import { RedisStore } from '../limits/redis/redis-store.ts'
 import { systemTimers } from '../lib/timers.ts'
 import { type AccessLogger, createAccessLogger } from '../observability/access-log.ts'
@@ -106,6 +107,8 @@ export class DataPlane {
   #isProven = true
   /** Null: this gateway orders no certificates. */
   readonly #challenges: ChallengeTable | null
+  /** Null: nothing is shed. */
+  readonly #overload: Overload | null
   /** Null: no Redis is set. */
   readonly #store: RedisStore | null
   #mesh: MeshPlan | null = null
@@ -167,6 +170,7 @@ export class DataPlane {
       },
     }
     this.#clusters = new ClusterSet(clusterDeps)
+    this.#overload = Overload.create(settings.overload, { timers, random: Math.random })
     this.#store =
       settings.redis === null
         ? null
@@ -329,6 +333,7 @@ export class DataPlane {
     this.#policies.close()
     this.#clusters.close()
     this.#store?.close()
+    this.#overload?.close()
     this.#materials.close()
     await this.#identity.close()
     this.#probe.close()
@@ -372,6 +377,7 @@ export class DataPlane {
         dryRun: { ...this.#policies.dryRun },
         rateLimits: { rules: this.#rateLimits.counts().map(outcomesOf), store: this.#store?.stats() ?? null },
         tcp: this.#tcpMetrics.snapshot(),
+        shed: { ...this.#overload?.shed },
         upstream: {
           ...this.#counters,
           ejected: clusters
@@ -387,8 +393,12 @@ export class DataPlane {
   }
 
   #serve(exchange: Exchange): void {
+    const overloaded = this.#overload?.enter(exchange) ?? null
+    if (overloaded !== null) {
+      sendLocalReply(exchange, overloaded)
+      return
+    }
     if (!this.#rateLimits.isEmpty) this.#rateLimits.distrust(exchange)
-    if (exchange.epoch.mesh.closedBy.length > 0) sendLocalReply(exchange, CLOSED)
     // Before all policies and redirects: without the answer there would be no certificate for what they guard.
     const challenge = this.#challenges?.http(exchange.path) ?? null
     if (challenge !== null) sendLocalReply(exchange, { status: 200, body: challenge, details: 'acme_http_01' })
@@ -413,6 +423,7 @@ export class DataPlane {
   }
 
   #onFinished(exchange: Exchange): void {
+    this.#overload?.leave(exchange)
     const durationMs = performance.now() - exchange.startedMono
     this.#metrics.record(exchange, durationMs)
     this.#accessLog?.log(exchange, durationMs)

@@ -5,6 +5,7 @@ import type { TicketKeys } from '../certificates/ticket-keys.ts'
 import type { EgressSettings } from '../egress/proxy.ts'
 import type { ProxyProtocolSettings } from '../listeners/proxied-clients.ts'
 import type { DownstreamLimits } from '../listeners/listener.ts'
+import type { OverloadSettings } from '../listeners/overload.ts'
 import type { RedisSettings } from '../limits/redis/settings.ts'
 import type { LogLevel } from '../observability/logger.ts'
 import type { MetricsSnapshot } from '../observability/metrics-snapshot.ts'
@@ -38,6 +39,7 @@ export interface DataPlaneSettings {
   readonly logLevel: LogLevel
   readonly policies: PoliciesSettings
   readonly rateLimits: RateLimitSettings
+  readonly overload: OverloadSettings
   /** The explicit forward proxy; null: there is none. */
   readonly egress: EgressDataPlaneSettings | null
   /** Whether there is any issuer: else nobody ever asks for a challenge. */

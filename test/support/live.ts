@@ -61,6 +61,7 @@ export const DATA_PLANE_SETTINGS: DataPlaneSettings = {
   seriesIdleMs: null,
   logLevel: 'silent',
   redis: null,
+  overload: { maxActiveRequests: 0, maxEventLoopDelayMs: 0 },
   rateLimits: { maxBuckets: 100_000 },
   policies: { staleKeysMaxAgeMs: 3_600_000, keySetFolder: null },
   egress: null,
