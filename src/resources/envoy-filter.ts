@@ -43,7 +43,7 @@ export function readEnvoyFilter(value: Readonly<Record<string, unknown>>): Envoy
 
 function isGlobal(patch: unknown): boolean {
   return findAll(patch, ['@type', 'type_url', 'typeUrl']).some((type) =>
-    /\.ratelimit\.v3\.RateLimit$/.test(textOf(type)),
+    textOf(type).endsWith('.ratelimit.v3.RateLimit'),
   )
 }
 
