@@ -4,7 +4,7 @@
  * Source: envoy: source/extensions/filters/http/{ratelimit,local_ratelimit} for statuses, headers and flags.
  */
 import type { Exchange, HeaderEdit } from '../../exchange/exchange.ts'
-import { headerValue, setHeader } from '../../exchange/headers.ts'
+import { headerValue, removeHeader } from '../../exchange/headers.ts'
 import type { LocalReply } from '../../exchange/local-reply.ts'
 import type { Verdict } from '../../limits/limiter.ts'
 import type { FilterResult } from '../filter.ts'
@@ -18,6 +18,7 @@ interface Claim {
 }
 
 export function checkRules(rules: readonly CompiledRule[], exchange: Exchange): FilterResult | Promise<FilterResult> {
+  if (rules.length === 1) return checkOne(rules[0]!, exchange)
   const claims = claimsOf(rules, exchange)
   if (claims.length === 0) return undefined
   const now = performance.now()
@@ -41,6 +42,35 @@ export function checkRules(rules: readonly CompiledRule[], exchange: Exchange): 
   if (waiting === null) return conclude(exchange, claims, decisions)
   if (waiting.length === 1) return waiting[0]!.then((decision) => conclude(exchange, claims, [decision]))
   return Promise.all(waiting).then((all) => conclude(exchange, claims, all))
+}
+
+/** The same for one rule, which is the usual case, without the lists that several need. */
+function checkOne(rule: CompiledRule, exchange: Exchange): FilterResult | Promise<FilterResult> {
+  if (rule.matches !== null && !rule.matches(exchange)) return undefined
+  const key = rule.key(exchange)
+  if (key === null) return undefined
+  const hits = rule.hits(exchange)
+  if (hits === 0 && rule.costHeader === null) return undefined
+  const now = performance.now()
+  const { scope, shadow } = rule.plan
+  // In memory the refusal is found by counting: what does not fit is not counted.
+  if (scope === 'global' && !shadow) {
+    const verdict = rule.refusal(key, hits, now)
+    if (verdict !== null) return refuse(exchange, rule, key, verdict)
+  }
+  const decision = rule.take(key, hits, now)
+  if (decision instanceof Promise) return decision.then((late) => concludeOne(exchange, { rule, key, hits }, late))
+  return concludeOne(exchange, { rule, key, hits }, decision)
+}
+
+function concludeOne(exchange: Exchange, claim: Claim, decision: Decision): FilterResult {
+  const { rule } = claim
+  if (typeof decision === 'string' || !decision.admitted || rule.costHeader !== null || rule.plan.shadow) {
+    return conclude(exchange, [claim], [decision])
+  }
+  rule.counts.ok++
+  if (rule.plan.responseHeaders && decision.remaining < exchange.limitsLeft) tell(exchange, rule, decision)
+  return undefined
 }
 
 function claimsOf(rules: readonly CompiledRule[], exchange: Exchange): Claim[] {
@@ -129,16 +159,25 @@ function tellLimits(exchange: Exchange, claims: readonly Claim[], decisions: rea
   }
   // Policies that are checked at another time may have told of less already.
   if (least === null || shown === null || least.remaining >= exchange.limitsLeft) return
-  exchange.limitsLeft = least.remaining
-  ;(exchange.responseEdits ??= []).push(limitHeaders(shown, least.remaining, least.resetMs))
+  tell(exchange, shown, least)
 }
+
+function tell(exchange: Exchange, rule: CompiledRule, { remaining, resetMs }: Verdict): void {
+  exchange.limitsLeft = remaining
+  ;(exchange.responseEdits ??= []).push(limitHeaders(rule, remaining, resetMs))
+}
+
+const NAMES = ['x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset'] as const
 
 /** Those of an upstream, which has limits of its own, are replaced. */
 function limitHeaders({ limitText }: CompiledRule, remaining: number, resetMs: number): HeaderEdit {
   return (headers) => {
-    setHeader(headers, 'x-ratelimit-limit', limitText)
-    setHeader(headers, 'x-ratelimit-remaining', String(remaining))
-    setHeader(headers, 'x-ratelimit-reset', String(Math.ceil(resetMs / 1000)))
+    for (let i = 0; i < headers.length; i += 2) {
+      if (!headers[i]!.startsWith('x-ratelimit-')) continue
+      for (const name of NAMES) removeHeader(headers, name)
+      break
+    }
+    headers.push(NAMES[0], limitText, NAMES[1], String(remaining), NAMES[2], String(Math.ceil(resetMs / 1000)))
   }
 }
 

@@ -114,14 +114,14 @@ export class RedisStore implements LimitStore {
     const blocked = new BlockedBuckets(this.#options.maxBuckets)
     return {
       refusal: (key, hits, now) => blocked.refusal(key, hits, now),
-      take: async (key, hits) => {
-        const verdict = await this.#within(() => send.take(keyOf(key), hits))
-        if (verdict === null || mayGiveBack) return verdict
-        const now = performance.now()
-        if (!verdict.admitted) blocked.add(key, hits, verdict.resetMs, now)
-        else if (verdict.remaining === 0) blocked.add(key, 1, verdict.resetMs, now)
-        return verdict
-      },
+      take: (key, hits) =>
+        this.#within(
+          () => send.take(keyOf(key), hits),
+          ({ admitted, remaining, resetMs }) => {
+            if (mayGiveBack || (admitted && remaining > 0)) return
+            blocked.add(key, admitted ? 1 : hits, resetMs, performance.now())
+          },
+        ),
       adjust: (key, delta) => {
         void this.#within(() => send.adjust(keyOf(key), delta))
       },
@@ -190,7 +190,7 @@ export class RedisStore implements LimitStore {
   }
 
   /** What Redis answers within the timeout; null: it failed, which is counted. */
-  #within<T>(send: () => Promise<T>): Promise<T | null> {
+  #within<T>(send: () => Promise<T>, onAnswer?: (answer: T) => void): Promise<T | null> {
     const began = performance.now()
     return new Promise((resolve) => {
       const waiting: Waiting = {
@@ -209,6 +209,7 @@ export class RedisStore implements LimitStore {
           if (waiting.done) return
           waiting.done = true
           this.#measure(began)
+          onAnswer?.(answer)
           resolve(answer)
         },
         (error: unknown) => {
