@@ -46,10 +46,10 @@ export const egressSchema = group(
       '10s',
       { ms: 100, text: '100ms' },
     ),
-    tunnelIdleTimeout: durationOrOff(
-      'A tunnel in which no byte passes is closed after this long, where the destination has no `connectionPool.tcp.idleTimeout` of its own.',
-      { ms: 3_600_000, text: '1h' },
-    ),
+    tunnelIdleTimeout: durationOrOff('A tunnel in which no byte passes is closed after this long.', {
+      ms: 3_600_000,
+      text: '1h',
+    }),
     maxTunnels: wholeOrOff('Tunnels of one worker at a time; more are answered 503.', { least: 1, most: 1_000_000 }),
     maxDestinations: whole(
       'Destinations that one worker keeps names resolved and connections open for. One more, and the one that was used longest ago is given up; tunnels and requests in flight finish.',
