@@ -49,10 +49,11 @@ import { createUpstreamCounters } from '../upstreams/counters.ts'
 import { type Resolve, systemResolve } from '../upstreams/dns.ts'
 import { connect } from './connections.ts'
 import { CLOSED, WorkerEgress } from './egress.ts'
+import { OpenListeners } from './open-listeners.ts'
 import { Policies } from './policies.ts'
 import { createBufferCollector } from './read-buffers.ts'
 import { Refusals } from './refusals.ts'
-import type { ApplyMessage, Binding, DataPlaneSettings, ListenerState, WorkerStats } from './messages.ts'
+import type { ApplyMessage, DataPlaneSettings, ListenerState, WorkerStats } from './messages.ts'
 
 /** How often files of certificates and their expiry are looked at, beside the system's own notices. */
 const MATERIAL_POLL_MS = 5000
@@ -74,13 +75,6 @@ interface EgressUpdate {
   readonly removed: string[]
 }
 
-interface OpenListener {
-  readonly plan: ListenerPlan
-  readonly binding: Binding
-  readonly listener: Listener
-  state: ListenerState
-}
-
 export class DataPlane {
   readonly #settings: DataPlaneSettings
   readonly #log: Logger
@@ -90,9 +84,7 @@ export class DataPlane {
   readonly #http2Counters = createHttp2Counters()
   readonly #clusters: ClusterSet
   readonly #tables = new Map<string, RouteTable>()
-  readonly #listeners = new Map<string, OpenListener>()
-  /** Listeners that are gone from the plan and finish what they have in flight. */
-  readonly #closing = new Set<Promise<void>>()
+  readonly #listeners: OpenListeners
   readonly #metrics: RequestMetrics
   readonly #tcpMetrics: TcpMetrics
   readonly #probe: ProcessProbe = createProcessProbe()
@@ -130,6 +122,7 @@ export class DataPlane {
   ) {
     this.#settings = settings
     this.#log = log
+    this.#listeners = new OpenListeners({ create: (plan) => this.#listener(plan), drainMs: settings.drainMs })
     this.#tcpMetrics = createTcpMetrics(settings.maxSeries)
     this.#metrics = createRequestMetrics({
       maxSeries: settings.maxSeries,
@@ -307,11 +300,11 @@ export class DataPlane {
       this.#egress?.update(egress.plan, egress.hosts, egress.removed)
     }
     for (const name of removedClusters) this.#clusters.delete(name)
-    for (const name of closing) this.#close(name)
+    for (const name of closing) this.#listeners.close(name)
     // So that the first requests are counted with those of the other gateways already.
     if (this.#rateLimits.usesStore) await this.#store?.start(STORE_WAIT_MS)
-    await this.#open(listeners, message.bindings)
-    return [...this.#listeners.values()].map(({ state }) => state)
+    await this.#listeners.open(listeners, message.bindings)
+    return this.#listeners.states
   }
 
   /**
@@ -327,8 +320,7 @@ export class DataPlane {
 
   /** Ends: accepts nothing more, finishes what is in flight, writes what is to be written. */
   async drain(): Promise<void> {
-    for (const name of this.#listeners.keys()) this.#close(name)
-    await Promise.all(this.#closing)
+    await this.#listeners.closeAll()
     await this.#egress?.close()
     this.#policies.close()
     this.#clusters.close()
@@ -365,7 +357,7 @@ export class DataPlane {
   }
 
   stats(): WorkerStats {
-    const listeners = [...this.#listeners.values()].map(({ listener }) => listener)
+    const listeners = this.#listeners.all
     const clusters = [...this.#clusters.stats(), ...(this.#egress?.stats() ?? [])]
     const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0)
     return {
@@ -456,37 +448,12 @@ export class DataPlane {
           })
   }
 
-  async #open(plans: readonly ListenerPlan[], bindings: Readonly<Record<string, Binding>>): Promise<void> {
-    await Promise.all(
-      plans.map(async (plan) => {
-        const binding = bindings[plan.name]
-        const open = this.#listeners.get(plan.name)
-        if (open !== undefined && binding !== undefined && sameSocket(open, plan, binding)) {
-          this.#listeners.set(plan.name, { ...open, plan })
-          this.#update(open, plan)
-          return
-        }
-        if (open !== undefined) this.#close(plan.name)
-        if (binding !== undefined) await this.#openOne(plan, binding)
-      }),
-    )
-  }
-
-  async #openOne(plan: ListenerPlan, binding: Binding): Promise<void> {
+  #listener(plan: ListenerPlan): Listener {
     const { port } = plan
-    const listener = new Listener(
+    return new Listener(
       { port, route: this.#routeOf(plan) },
       plan.kind === 'egress' ? this.#egress!.listenerDeps(this.#listenerDeps) : this.#listenerDeps,
     )
-    const state = { name: plan.name, port: plan.port, address: `${binding.host}:${binding.port}`, error: null }
-    const open: OpenListener = { plan, binding, listener, state }
-    this.#update(open, plan)
-    this.#listeners.set(plan.name, open)
-    try {
-      await listener.listen(binding)
-    } catch (error) {
-      open.state = { ...state, error: (error as Error).message }
-    }
   }
 
   #routeOf(plan: ListenerPlan): ListenerOptions['route'] {
@@ -503,19 +470,6 @@ export class DataPlane {
         return plan satisfies never
     }
   }
-
-  #close(name: string): void {
-    const open = this.#listeners.get(name)
-    if (open === undefined) return
-    this.#listeners.delete(name)
-    const closing = open.listener.drain(this.#settings.drainMs)
-    this.#closing.add(closing)
-    void closing.then(() => this.#closing.delete(closing))
-  }
-
-  #update({ listener }: OpenListener, plan: ListenerPlan): void {
-    if (plan.kind === 'tls' || plan.kind === 'tcp') listener.update(plan)
-  }
 }
 
 function outcomesOf({ policy, rule, ...outcomes }: RuleCounts): RuleOutcomes {
@@ -524,16 +478,6 @@ function outcomesOf({ policy, rule, ...outcomes }: RuleCounts): RuleOutcomes {
 
 function isEjected({ ejectedUntil }: EndpointStats): boolean {
   return typeof ejectedUntil === 'number'
-}
-
-function sameSocket(open: OpenListener, plan: ListenerPlan, binding: Binding): boolean {
-  return (
-    open.state.error === null &&
-    open.plan.kind === plan.kind &&
-    open.binding.host === binding.host &&
-    open.binding.port === binding.port &&
-    (plan.kind !== 'http' || (open.plan.kind === 'http' && open.plan.routeTable === plan.routeTable))
-  )
 }
 
 /** `KIND/REST` → both; a name may hold further slashes. */
