@@ -57,7 +57,7 @@ const MAX_MEMORY_MB = 64
 /** nghttp2's `NGHTTP2_ERR_FLOODED` and `NGHTTP2_ERR_TOO_MANY_CONTINUATIONS`. */
 const NGHTTP2_ABUSES: Readonly<Record<number, Http2Abuse>> = {
   [-904]: 'outbound_control_flood',
-  [-907]: 'too_many_continuations',
+  [-905]: 'too_many_continuations',
 }
 
 interface Connection {
@@ -265,7 +265,7 @@ function sessionOptions(maxHeadBytes: number, maxHeaders: number, http2: Http2Li
     maxSessionMemory: MAX_MEMORY_MB,
     // The flood guard is to be met first: it counts.
     streamResetRate: resetsPerSecond * 2,
-    streamResetBurst: resetsPerSecond * 20,
+    streamResetBurst: resetsPerSecond * 60,
     strictSingleValueFields: false,
   }
   return options
