@@ -28,13 +28,22 @@ const uint32 = (value: number) => {
 }
 const request = (stream: number, flags = END_STREAM | END_HEADERS) => frame(TYPE.headers, flags, stream, HEAD)
 
+let failures = 0
 const upstream = await startUpstream((req, res) => {
+  if (req.url === '/full') {
+    failures++
+    res.writeHead(503).end()
+    return
+  }
   // Slower than a client that resets at once.
   setTimeout(() => res.end(req.url), 20)
 })
 const gateway = await startGateway(
-  GATEWAY + service('a', upstream.port) + routes('[ { route: [{ destination: { host: a.test } }] } ]'),
-  {},
+  GATEWAY +
+    service('a', upstream.port) +
+    routes(`[ { match: [{ uri: { prefix: /full } }], retries: { attempts: 1, retryOn: 5xx, backoff: 3600s },
+        route: [{ destination: { host: a.test } }] },
+      { route: [{ destination: { host: a.test } }] } ]`),
 )
 after(async () => {
   await gateway.stop()
@@ -124,4 +133,19 @@ test('a preface that comes in pieces is one, and what only begins like it is HTT
   other.on('data', (chunk: Buffer) => (text += chunk.toString()))
   await once(other, 'close')
   assert.match(text, /^HTTP\/1\.1 200/)
+})
+
+test('a stream that is reset without an error is gone, though nobody reads its body', async () => {
+  const socket = await rawConnection()
+  const post = Buffer.concat([Buffer.from([0x83, 0x86, 0x44, 5]), Buffer.from('/full'), HEAD.subarray(3)])
+  socket.write(frame(TYPE.headers, END_HEADERS, 1, post))
+  socket.write(frame(0, 0, 1, Buffer.alloc(1000)))
+  // From here on it waits for its second try, and the body with it.
+  await eventually(() => assert.equal(failures, 1))
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  assert.equal(gateway.plane.stats().activeRequests, 1)
+  socket.write(frame(0, 0, 1, Buffer.alloc(1000)))
+  socket.write(frame(TYPE.reset, 0, 1, uint32(0)))
+  await eventually(() => assert.equal(gateway.plane.stats().activeRequests, 0))
+  socket.destroy()
 })

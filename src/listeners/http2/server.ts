@@ -158,6 +158,10 @@ export class Http2Server {
       if (connection.active === 0) connection.idleSince = performance.now()
       this.#onClose(exchange, connection)
     })
+    stream.once('aborted', () => {
+      // After a reset without an error Node waits until somebody has read what is left of the body.
+      setImmediate(destroyReset, stream)
+    })
     if (!req.complete) this.#watchRequest(exchange, stream)
     if (req.method === 'CONNECT') this.#deps.reply(exchange, CONNECT_NOT_ROUTED)
     else if (reply === null) this.#deps.serve(exchange)
@@ -232,6 +236,10 @@ export class Http2Server {
     timer.unref()
     if (!session.ping(close)) close()
   }
+}
+
+function destroyReset(stream: ServerHttp2Stream): void {
+  if (stream.rstCode === constants.NGHTTP2_NO_ERROR && !stream.destroyed) stream.destroy()
 }
 
 /**
