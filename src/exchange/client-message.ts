@@ -18,6 +18,8 @@ export interface ClientRequest {
   /** The request has arrived whole. */
   readonly complete: boolean
   readonly readableEnded: boolean
+  /** Bytes of the body that have come and that nobody has read. */
+  readonly readableLength: number
   /** The client's connection. */
   readonly socket: Socket
   on(event: string, listener: (chunk: Buffer) => void): unknown

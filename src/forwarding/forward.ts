@@ -439,7 +439,7 @@ class Forwarding implements ResponseHandler, ConnectionWaiter {
     this.#timers.end()
     this.#exchange.onClientGone = null
     if (this.#body !== null) {
-      this.#exchange.bytesReceived = this.#body.bytes
+      this.#exchange.bytesReceived = this.#body.received
       this.#body.discard()
     }
   }

@@ -24,7 +24,7 @@ export class RequestBody {
   #keptBytes = 0
   #started = false
   ended = false
-  /** All bytes so far. */
+  /** All bytes that were read so far. */
   bytes = 0
 
   /**
@@ -36,6 +36,11 @@ export class RequestBody {
     this.#limit = limit
     this.#onPassed = onPassed
     this.#onEnd = onEnd
+  }
+
+  /** All bytes that have come, those that nobody has read too. */
+  get received(): number {
+    return this.bytes + this.#req.readableLength
   }
 
   /** Whether the whole body so far can be sent again. */

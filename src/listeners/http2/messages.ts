@@ -43,6 +43,10 @@ export class Http2Request implements ClientRequest {
     })
   }
 
+  get readableLength(): number {
+    return this.#stream.readableLength
+  }
+
   get readableEnded(): boolean {
     return this.#stream.readableEnded
   }
